@@ -1,0 +1,52 @@
+//! Every bound in one place. A length read from outside is checked against
+//! these before memory is taken for it.
+
+/// Largest body of one event, in bytes.
+pub const BODY_MAX: u64 = 1 << 30;
+
+/// Largest line accepted on a pipe: a body as base64 plus its envelope.
+pub const LINE_MAX: u64 = BODY_MAX / 3 * 4 + (1 << 20);
+
+/// How much of a line over [`LINE_MAX`] is kept in its dead letter.
+pub const OVERLONG_KEPT: usize = 64 << 10;
+
+/// Largest body a `when` condition is evaluated on.
+pub const CONDITION_BODY_MAX: u64 = 1 << 20;
+
+/// How long one evaluation of a rule's conditions may take, in milliseconds.
+pub const CONDITION_TIME_MAX_MS: u64 = 1_000;
+
+/// Bodies up to this size are given to a function through a pipe that is
+/// filled before the function starts; larger ones as a file.
+pub const STDIN_PIPE_MAX: usize = 64 << 10;
+
+/// Most outputs one call may produce with `emit: lines` or `emit: events`.
+pub const OUTPUTS_PER_CALL_MAX: usize = 100_000;
+
+/// Messages of one function that may wait out a back-off at the same time in
+/// one invoker; beyond it the function's intake pauses.
+pub const BACKOFF_WAITING_MAX: usize = 256;
+
+/// Largest first part of an event on a queue (all but the body), in bytes.
+pub const HEAD_MAX: usize = 1 << 20;
+
+/// Longest an idle receiver sleeps before it looks again by itself, in
+/// milliseconds: a reader killed just after its wake-up strands a message.
+pub const IDLE_LOOK_MS: u64 = 500;
+
+/// How long a sender waits for room before it says so, in milliseconds.
+pub const FULL_NOTICE_MS: u64 = 1_000;
+
+/// The longest back-off between two attempts, in milliseconds.
+pub const BACKOFF_MAX_MS: u64 = 30_000;
+
+/// How many bytes of a function's stderr are kept for its dead letter.
+pub const STDERR_KEPT: usize = 2 << 10;
+
+/// How much of a function's stderr one call may pass on, in bytes.
+pub const STDERR_PER_CALL_MAX: usize = 1 << 20;
+
+/// How often one child of a run may be started again.
+pub const RESTARTS_MAX: u32 = 5;
+
+const _: () = assert!(LINE_MAX > BODY_MAX && OVERLONG_KEPT < LINE_MAX as usize);
