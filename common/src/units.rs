@@ -1,4 +1,5 @@
-//! Durations and sizes as people write them: `250ms`, `2s`, `1h`, `64KiB`.
+//! What people write: durations and sizes (`250ms`, `2s`, `1h`, `64KiB`), and
+//! words that are nearly right.
 
 use std::time::Duration;
 
@@ -77,6 +78,15 @@ pub fn show_size(bytes: u64) -> String {
     } else {
         format!("{value:.1} {}", UNITS[unit])
     }
+}
+
+/// The known word nearest to `word`, if one is near enough to have been meant.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        .min()
+        .map(|(_, candidate)| candidate.to_owned())
 }
 
 fn split(text: &str) -> Option<(f64, &str)> {

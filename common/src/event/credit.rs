@@ -28,7 +28,7 @@ impl Interval {
     #[must_use]
     pub fn half(&self, upper: bool) -> Self {
         let mut half = self.clone();
-        if half.len % 8 == 0 {
+        if half.len.is_multiple_of(8) {
             half.bits.push(0);
         }
         if upper {

@@ -250,7 +250,7 @@ impl Printer<'_> {
     fn json(&mut self, body: &[u8], exact: bool) {
         let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
         let padded = body.trim_ascii().len() != body.len();
-        if exact && (padded || body.iter().any(|byte| is_break(byte))) {
+        if exact && (padded || body.iter().any(is_break)) {
             return self.base64(body);
         }
         self.name("data");

@@ -124,6 +124,11 @@ impl Splitter {
         self.ended && self.start == self.buffer.len() && !self.overlong
     }
 
+    /// Whether bytes wait that may hold another record.
+    pub fn has_record(&self) -> bool {
+        self.searched < self.buffer.len()
+    }
+
     /// The next record, if all of it is there.
     pub fn next_record(&mut self) -> Option<Record> {
         match self.shape {
@@ -153,9 +158,7 @@ impl Splitter {
             return;
         }
         let kept = self.start + limits::OVERLONG_KEPT.min(self.limit as usize);
-        if !self.overlong {
-            self.overlong = true;
-        }
+        self.overlong = true;
         if self.buffer.len() > kept {
             self.skipped += (self.buffer.len() - kept) as u64;
             self.buffer.truncate(kept);
@@ -183,6 +186,7 @@ impl Splitter {
         if self.ended && self.number == 0 {
             return Some(self.take(self.buffer.len() - self.start, 0));
         }
+        self.searched = self.buffer.len();
         None
     }
 
@@ -192,7 +196,9 @@ impl Splitter {
         }
         let held = &self.buffer[self.start..];
         let Some(head) = held.first_chunk::<4>() else {
-            return (self.ended && !held.is_empty()).then(|| self.cut_short());
+            let ends_here = self.ended && !held.is_empty();
+            self.searched = self.buffer.len();
+            return ends_here.then(|| self.cut_short());
         };
         let len = u64::from(u32::from_be_bytes(*head));
         if len > self.limit {
@@ -206,6 +212,7 @@ impl Splitter {
             self.start += 4;
             return Some(self.take(len as usize, 0));
         }
+        self.searched = self.buffer.len();
         self.ended.then(|| self.cut_short())
     }
 

@@ -1,0 +1,111 @@
+//! How an invocation is known to have ended, without a coordinator: every
+//! message carries a share of its invocation, every end returns its share,
+//! and when the union of what came back is the whole, it has ended. Pure:
+//! fed with replies.
+
+use crate::event::credit::Credit;
+use crate::event::{Control, Verdict};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Invocations of a run, open and ended.
+#[derive(Debug, Default)]
+pub struct Endings {
+    open: HashMap<String, Open>,
+    ended: BTreeMap<String, Ended>,
+    /// How many have ended.
+    pub count: u64,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    returned: Credit,
+    seen: HashSet<String>,
+    dead: bool,
+    dropped: bool,
+    results: u64,
+}
+
+/// Which invocations of one trigger have ended: nearly all of a range, so
+/// ten million of them take no more memory than ten.
+#[derive(Debug, Default)]
+struct Ended {
+    below: u64,
+    above: BTreeSet<u64>,
+}
+
+/// What a reply meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// Not seen before: print it, count it.
+    pub fresh: bool,
+    /// Set when the invocation has ended with this reply.
+    pub ended: Option<Summary>,
+}
+
+/// How an invocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Results it gave.
+    pub results: u64,
+    /// Whether any of its branches became a dead letter.
+    pub dead: bool,
+    /// Whether any of its branches was dropped.
+    pub dropped: bool,
+}
+
+impl Endings {
+    /// Takes a reply: the control block and the id of the event.
+    pub fn reply(&mut self, control: &Control, id: &str) -> Reply {
+        let (trigger, number) = split(&control.invocation);
+        let ended = self.ended.entry(trigger.to_owned()).or_default();
+        if ended.contains(number) {
+            return Reply { fresh: false, ended: None };
+        }
+        let open = self.open.entry(control.invocation.clone()).or_default();
+        let fresh = open.seen.insert(id.to_owned());
+        open.returned.unite(&control.credit);
+        match control.verdict {
+            Some(Verdict::Result) => open.results += u64::from(fresh),
+            Some(Verdict::Dead) => open.dead = true,
+            Some(Verdict::Dropped) | None => open.dropped = true,
+        }
+        if !open.returned.is_whole() {
+            return Reply { fresh, ended: None };
+        }
+        let summary = Summary { results: open.results, dead: open.dead, dropped: open.dropped };
+        self.open.remove(&control.invocation);
+        ended.insert(number);
+        self.count += 1;
+        Reply { fresh, ended: Some(summary) }
+    }
+
+    /// Invocations of a trigger, numbered from 1 to `accepted`, that have not ended.
+    pub fn missing(&self, trigger: &str, accepted: u64) -> Vec<u64> {
+        let ended = self.ended.get(trigger);
+        (1..=accepted).filter(|number| !ended.is_some_and(|ended| ended.contains(*number))).collect()
+    }
+}
+
+impl Ended {
+    fn contains(&self, number: u64) -> bool {
+        number <= self.below || self.above.contains(&number)
+    }
+
+    fn insert(&mut self, number: u64) {
+        self.above.insert(number);
+        while self.above.remove(&(self.below + 1)) {
+            self.below += 1;
+        }
+    }
+}
+
+/// An invocation's name: its trigger's, a dash, and its number from 1.
+pub fn name(trigger: &str, number: u64) -> String {
+    format!("{trigger}-{number}")
+}
+
+/// The two parts of an invocation's name.
+pub fn split(invocation: &str) -> (&str, u64) {
+    let (trigger, number) = invocation.rsplit_once('-').unwrap_or((invocation, "0"));
+    (trigger, number.parse().unwrap_or(0))
+}

@@ -1,0 +1,107 @@
+//! What can go wrong with a queue.
+
+use crate::error::{Failure, plain_io};
+use crate::exit::Exit;
+use std::io;
+
+/// A queue operation that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// There is no queue of that name.
+    #[error("no such queue")]
+    NoSuchQueue,
+    /// There is one already.
+    #[error("it exists already")]
+    Exists,
+    /// It belongs to another user.
+    #[error("it belongs to user {owner}")]
+    NotOurs {
+        /// Their name or number.
+        owner: String,
+    },
+    /// A limit of the system is reached.
+    #[error("{limit} is reached")]
+    Limit {
+        /// Which.
+        limit: String,
+        /// What raises it or makes room.
+        cure: String,
+    },
+    /// A demand the middleware cannot keep.
+    #[error("{what}")]
+    Refused {
+        /// Why not.
+        what: String,
+        /// What can be done instead.
+        alternative: String,
+    },
+    /// No room for a body beside the queue.
+    #[error("no room for a body of {bytes} bytes in {place}")]
+    NoRoom {
+        /// Its length.
+        bytes: u64,
+        /// The directory.
+        place: String,
+    },
+    /// Shared state that is damaged or not ours.
+    #[error("{file} is damaged or was not made by these tools: {why}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The reader of a pipe is gone.
+    #[error("its reader is gone")]
+    Closed,
+    /// Anything else the system says.
+    #[error("{}: {}", what, plain_io(source))]
+    Io {
+        /// What failed.
+        what: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl QueueError {
+    /// Wraps a failed system call.
+    pub fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+
+    /// The failure as a person is told of it.
+    pub fn failure(&self, action: &str, url: &str) -> Failure {
+        let (exit, cure) = match self {
+            Self::NoSuchQueue => (Exit::Unreachable, Some(format!("faas-queue new {url}"))),
+            Self::Exists => (Exit::SomeFailed, Some(format!("faas-queue stat {url}"))),
+            Self::NotOurs { .. } => {
+                (Exit::NotAllowed, Some("a queue of your own, under another name".to_owned()))
+            }
+            Self::Limit { cure, .. } => (Exit::TryAgain, Some(cure.clone())),
+            Self::Refused { alternative, .. } => (Exit::Usage, Some(alternative.clone())),
+            Self::NoRoom { place, .. } => (
+                Exit::TryAgain,
+                Some(format!("make room in {place} (df -h {place}), or set FAAS_STATE_DIR")),
+            ),
+            Self::Damaged { file, .. } => (Exit::Unreachable, Some(format!("rm {file}"))),
+            Self::Closed => (Exit::Done, None),
+            Self::Io { source, .. } => {
+                (Failure::io(action, url, source).exit, cure_of_io(source))
+            }
+        };
+        let failure = Failure::new(exit, action, url, self);
+        match cure {
+            Some(cure) => failure.cure(cure),
+            None => failure,
+        }
+    }
+}
+
+fn cure_of_io(error: &io::Error) -> Option<String> {
+    match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::EMFILE) => Some("ulimit -n 4096".to_owned()),
+        Some(nix::errno::Errno::ENOSPC) => Some("make room there (df -h)".to_owned()),
+        _ => None,
+    }
+}

@@ -1,0 +1,194 @@
+//! The middleware abstraction. A *connection* to one middleware creates,
+//! opens and lists queues, takes messages and settles hand-offs. Nothing in
+//! it blocks: a call does what it can, and descriptors in the caller's
+//! [`Poller`] tell when to call again.
+
+mod capability;
+mod desk;
+mod error;
+pub mod mem;
+mod middleware;
+pub mod mqueue;
+pub mod pipe;
+mod spec;
+mod url;
+
+pub use capability::{Capabilities, Flaws, Waiting, WhenFull, table_rows};
+pub use desk::{Desk, Handed, Handoff, Port};
+pub use error::QueueError;
+pub use middleware::{MIDDLEWARES, Middleware, connect, find};
+pub use spec::{Granted, Order, QueueSpec, QueueStat};
+pub use url::{QueueUrl, UrlError};
+
+use crate::event::Event;
+use crate::poll::{Poller, Ready};
+use std::rc::Rc;
+
+/// A queue that a connection has open; means nothing outside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId(pub u32);
+
+/// A message that was taken and is not settled; means nothing outside the
+/// connection it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Receipt(pub u64);
+
+/// A message as it was taken from a queue.
+#[derive(Debug)]
+pub struct Taken {
+    /// What settles it.
+    pub receipt: Receipt,
+    /// The queue it came from.
+    pub queue: QueueId,
+    /// The event.
+    pub event: Event,
+    /// How often a worker was started for it already, by whomever.
+    pub attempts: u32,
+    /// Set when the message cannot be worked on: it is damaged, or it ended
+    /// the process that had it before. It goes to the dead letters.
+    pub fault: Option<String>,
+}
+
+/// An event on its way to a queue of the same connection.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where to.
+    pub queue: QueueId,
+    /// What.
+    pub event: Event,
+}
+
+/// The hand-off: what was taken is done, and these events follow from it
+/// (outputs, ended credit, dead letters). One operation, atomic where the
+/// middleware can; otherwise sent in order, then acknowledged. With nothing
+/// taken it is a plain send.
+#[derive(Debug, Default)]
+pub struct Settlement {
+    /// The caller's name for it.
+    pub ticket: u64,
+    /// Messages that are done.
+    pub taken: Vec<Receipt>,
+    /// Events that follow from them.
+    pub outputs: Vec<Outgoing>,
+}
+
+/// How far a settlement came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// All of it.
+    Done,
+    /// Some queue has no room; the connection keeps the rest and goes on in
+    /// [`Connection::resume`].
+    Waiting,
+}
+
+/// A connection to one middleware.
+pub trait Connection {
+    /// What this middleware can do.
+    fn capabilities(&self) -> &'static Capabilities;
+
+    /// Creates a queue.
+    ///
+    /// # Errors
+    /// It exists, a limit is reached, or a demand cannot be kept.
+    fn create(&mut self, name: &str, spec: &QueueSpec) -> Result<Granted, QueueError>;
+
+    /// Removes a queue and all it holds.
+    ///
+    /// # Errors
+    /// There is none, or it is not ours.
+    fn remove(&mut self, name: &str) -> Result<(), QueueError>;
+
+    /// All queues of the middleware that belong to this user.
+    ///
+    /// # Errors
+    /// The middleware cannot be asked.
+    fn list(&mut self) -> Result<Vec<QueueStat>, QueueError>;
+
+    /// One queue.
+    ///
+    /// # Errors
+    /// There is none, or it is not ours.
+    fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError>;
+
+    /// Opens a queue to send to.
+    ///
+    /// # Errors
+    /// There is none, it is not ours, or no descriptors are left.
+    fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError>;
+
+    /// Opens a queue to take from, and takes over what dead readers held.
+    ///
+    /// # Errors
+    /// As [`Connection::open_send`].
+    fn open_receive(&mut self, name: &str) -> Result<QueueId, QueueError>;
+
+    /// Gives the connection the caller's epoll set. Its tokens are `base`
+    /// with anything in the lower 32 bits.
+    fn attach(&mut self, poller: Rc<Poller>, base: u64);
+
+    /// Whether the caller wants to be woken when `queue` has a message. Off
+    /// while it has no free worker, so that another process is woken instead.
+    ///
+    /// # Errors
+    /// The epoll set refuses the descriptor.
+    fn listen(&mut self, queue: QueueId, on: bool) -> Result<(), QueueError>;
+
+    /// Takes up to `max` messages that are there.
+    ///
+    /// # Errors
+    /// The queue is gone, or its state cannot be read.
+    fn try_receive(&mut self, queue: QueueId, max: usize, into: &mut Vec<Taken>) -> Result<(), QueueError>;
+
+    /// Counts one more start of a worker for a taken message, where a crash
+    /// of this process does not forget it.
+    fn count_attempt(&mut self, receipt: Receipt);
+
+    /// Where a condition's watchdog, in a signal handler, may leave a mark
+    /// that outlives this process: the message must not be tried again.
+    fn poison_mark(&mut self, _receipt: Receipt) -> Option<*const std::sync::atomic::AtomicU32> {
+        None
+    }
+
+    /// Hands over; see [`Settlement`].
+    ///
+    /// # Errors
+    /// An output cannot be sent. Then nothing was sent, nothing taken is lost,
+    /// and `settlement` is as it was; otherwise the connection has emptied it.
+    fn settle(&mut self, settlement: &mut Settlement) -> Result<Settled, QueueError>;
+
+    /// Goes on with settlements that wait for room; appends the tickets of
+    /// those that are done now.
+    ///
+    /// # Errors
+    /// As [`Connection::settle`].
+    fn resume(&mut self, done: &mut Vec<u64>) -> Result<(), QueueError>;
+
+    /// Queues that settlements wait for.
+    fn blocked(&self) -> Vec<QueueId>;
+
+    /// Tells the connection that one of its descriptors is ready.
+    fn on_ready(&mut self, _ready: Ready) {}
+
+    /// Whether there is something to take that no descriptor announces.
+    fn has_more(&self) -> bool {
+        false
+    }
+
+    /// Whether nothing can ever come from this queue again: a pipe that ended.
+    fn is_exhausted(&self, _queue: QueueId) -> bool {
+        false
+    }
+
+    /// Looks after what no descriptor announces, such as dead readers' messages.
+    /// Called at least every [`crate::limits::IDLE_LOOK_MS`].
+    ///
+    /// # Errors
+    /// State of the middleware cannot be read.
+    fn look_after(&mut self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    /// Name of an open queue, as in its URL.
+    fn name_of(&self, queue: QueueId) -> String;
+}

@@ -1,0 +1,91 @@
+//! Where the state beside the kernel's queues lives: one directory per user
+//! in shared memory, readable by that user alone.
+
+use crate::queue::QueueError;
+use nix::unistd::geteuid;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The directories of this user's state.
+#[derive(Debug, Clone)]
+pub(super) struct Dirs {
+    root: PathBuf,
+}
+
+impl Dirs {
+    /// Opens or makes the user's directory: `FAAS_STATE_DIR`, else
+    /// `/dev/shm/faas.UID`.
+    pub(super) fn open() -> Result<Self, QueueError> {
+        let default = || PathBuf::from(format!("/dev/shm/faas.{}", geteuid()));
+        let root = std::env::var_os("FAAS_STATE_DIR").map_or_else(default, PathBuf::from);
+        make(&root)?;
+        let meta = fs::symlink_metadata(&root).map_err(QueueError::io("reading its state"))?;
+        if meta.uid() != geteuid().as_raw() || !meta.is_dir() || meta.mode() & 0o077 != 0 {
+            return Err(QueueError::Damaged {
+                file: root.display().to_string(),
+                why: "it is not a directory of this user with mode 0700".to_owned(),
+            });
+        }
+        Ok(Self { root })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Records of queues.
+    pub(super) fn queues(&self) -> Result<PathBuf, QueueError> {
+        self.made("queues")
+    }
+
+    /// Records of runs.
+    pub(super) fn runs(&self) -> Result<PathBuf, QueueError> {
+        self.made("runs")
+    }
+
+    /// Slot files of one queue.
+    pub(super) fn slots(&self, queue: &str) -> Result<PathBuf, QueueError> {
+        make(&self.root.join("slots"))?;
+        self.made(&format!("slots/{queue}"))
+    }
+
+    /// Bodies of one queue.
+    pub(super) fn bodies(&self, queue: &str) -> Result<PathBuf, QueueError> {
+        make(&self.root.join("bodies"))?;
+        self.made(&format!("bodies/{queue}"))
+    }
+
+    /// Removes what belongs to one queue.
+    pub(super) fn forget(&self, queue: &str) -> Result<(), QueueError> {
+        for kind in ["bodies", "slots"] {
+            absent_is_fine(fs::remove_dir_all(self.root.join(kind).join(queue)))?;
+        }
+        absent_is_fine(fs::remove_file(self.root.join("queues").join(queue)))
+    }
+
+    fn made(&self, name: &str) -> Result<PathBuf, QueueError> {
+        let path = self.root.join(name);
+        make(&path)?;
+        Ok(path)
+    }
+}
+
+pub(super) fn absent_is_fine(result: io::Result<()>) -> Result<(), QueueError> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(QueueError::io("removing its state")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make(path: &Path) -> Result<(), QueueError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(QueueError::io("making a directory for its state")(error))
+        }
+        _ => Ok(()),
+    }
+}

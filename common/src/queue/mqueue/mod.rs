@@ -1,0 +1,659 @@
+//! POSIX message queues: the default, on one host, needing no server.
+//!
+//! The kernel keeps the messages; beside them we keep what it cannot: bodies
+//! that do not fit, slots for messages in work, and records of what there is.
+
+mod bodies;
+mod dirs;
+mod packet;
+mod parcel;
+pub mod registry;
+mod slots;
+mod sys;
+
+use super::{
+    Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
+    Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+};
+use crate::clock;
+use crate::event::{Body, Event, detect_type, frame};
+use crate::poll::{Interest, Poller, Ready};
+use dirs::Dirs;
+use packet::Packet;
+use parcel::Parcel;
+use slots::{SlotFile, State};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+use sys::{Mq, Way};
+
+/// What these queues can do.
+pub static CAPABILITIES: Capabilities = Capabilities {
+    scheme: "mq",
+    title: "POSIX message queues of this host",
+    between_processes: true,
+    orders: &[Order::Fifo],
+    when_full: &[WhenFull::Block],
+    capacity_default: 10,
+    waiting: Waiting::FirstCome,
+    acknowledge: true,
+    delayed: false,
+    peek: false,
+    replay: false,
+    atomic_settle: false,
+    gather: false,
+    process_killed: Flaws { may_lose: false, may_duplicate: true },
+    host_lost: Flaws { may_lose: true, may_duplicate: true },
+};
+
+/// Default size of a message; larger bodies go beside the queue. Ten of these
+/// let a user have 73 queues under the usual RLIMIT_MSGQUEUE, ten of the
+/// largest only nine.
+const MESSAGE_SIZE: u64 = 1024;
+
+/// Smallest message: a packet with the name of a file must fit.
+const MESSAGE_SIZE_MIN: u64 = 128;
+
+/// Marks a token as "room in that queue".
+const ROOM: u64 = 1 << 31;
+
+/// A connection to the queues of this host.
+pub struct MqConnection {
+    dirs: Dirs,
+    open: Vec<OpenQueue>,
+    held: BTreeMap<u64, Held>,
+    next_receipt: u64,
+    pending: VecDeque<Parcel>,
+    poller: Option<(Rc<Poller>, u64)>,
+}
+
+struct OpenQueue {
+    name: String,
+    mq: Mq,
+    message_size: usize,
+    receives: bool,
+    listening: bool,
+    waits_for_room: bool,
+    files: Vec<Option<SlotFile>>,
+    /// Messages of dead readers, to be handed out first.
+    recovered: VecDeque<Place>,
+}
+
+/// Which slot of which file of which queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    queue: QueueId,
+    file: usize,
+    slot: usize,
+}
+
+struct Held {
+    place: Place,
+    /// Name of the body beside the queue.
+    body: Option<String>,
+}
+
+/// Connects to the queues of this host.
+///
+/// # Errors
+/// The directory for their state cannot be made, or is not ours.
+pub fn connect(authority: &str) -> Result<Box<dyn Connection>, QueueError> {
+    if !authority.is_empty() {
+        return Err(QueueError::Refused {
+            what: "POSIX queues have no server part".to_owned(),
+            alternative: "mq:/NAME".to_owned(),
+        });
+    }
+    sys::raise_limit();
+    Ok(Box::new(MqConnection {
+        dirs: Dirs::open()?,
+        open: Vec::new(),
+        held: BTreeMap::new(),
+        next_receipt: 0,
+        pending: VecDeque::new(),
+        poller: None,
+    }))
+}
+
+impl MqConnection {
+    fn queue(&self, id: QueueId) -> &OpenQueue {
+        &self.open[id.0 as usize]
+    }
+
+    fn queue_mut(&mut self, id: QueueId) -> &mut OpenQueue {
+        &mut self.open[id.0 as usize]
+    }
+
+    fn file(&mut self, place: Place) -> Option<&mut SlotFile> {
+        self.queue_mut(place.queue).files.get_mut(place.file)?.as_mut()
+    }
+
+    fn open(&mut self, name: &str, way: Way) -> Result<QueueId, QueueError> {
+        let mq = Mq::open(name, way)?;
+        let message_size = mq.attr()?.message_size as usize;
+        self.open.push(OpenQueue {
+            name: name.to_owned(),
+            mq,
+            message_size,
+            receives: way == Way::Receive,
+            listening: false,
+            waits_for_room: false,
+            files: Vec::new(),
+            recovered: VecDeque::new(),
+        });
+        Ok(QueueId(self.open.len() as u32 - 1))
+    }
+
+    /// The queue of that name opened for sending; opened if it is not yet.
+    fn sender(&mut self, name: &str) -> Result<QueueId, QueueError> {
+        let found = self.open.iter().position(|open| !open.receives && open.name == name);
+        match found {
+            Some(index) => Ok(QueueId(index as u32)),
+            None => self.open(name, Way::Send),
+        }
+    }
+
+    /// A slot to receive into; a new file when all are taken.
+    fn free_place(&mut self, id: QueueId) -> Result<Place, QueueError> {
+        let dirs = self.dirs.clone();
+        let queue = self.queue_mut(id);
+        let free = queue.files.iter().enumerate().find_map(|(file, slots)| {
+            Some(Place { queue: id, file, slot: slots.as_ref()?.free_slot()? })
+        });
+        if let Some(place) = free {
+            return Ok(place);
+        }
+        let slots = SlotFile::create(&dirs.slots(&queue.name)?, queue.message_size)?;
+        queue.files.push(Some(slots));
+        Ok(Place { queue: id, file: queue.files.len() - 1, slot: 0 })
+    }
+
+    /// Takes over the slot files of dead readers of a queue.
+    fn adopt(&mut self, id: QueueId) -> Result<(), QueueError> {
+        let queue = self.queue(id);
+        let (dir, message_size) = (self.dirs.slots(&queue.name)?, queue.message_size);
+        for path in slots::files(&dir) {
+            if let Some(slots) = SlotFile::adopt(path, message_size)? {
+                let queue = self.queue_mut(id);
+                queue.files.push(Some(slots));
+                let file = queue.files.len() - 1;
+                self.recover(id, file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on from the state in which each slot of an adopted file is.
+    fn recover(&mut self, id: QueueId, file: usize) -> Result<(), QueueError> {
+        for slot in 0..slots::SLOTS {
+            let place = Place { queue: id, file, slot };
+            let Some(slots) = self.file(place) else { continue };
+            let state = slots.state(slot);
+            if state == State::Free && slots.buffer(slot).iter().all(|&byte| byte == 0) {
+                continue;
+            }
+            slots.occupy(slot);
+            match state {
+                State::Free => self.queue_mut(id).recovered.push_back(place),
+                State::Settled => {
+                    let body = self.body_of(place, None);
+                    self.finish(place, body.as_deref())?;
+                }
+                State::Sending => self.recover_sending(place)?,
+            }
+        }
+        self.retire_empty(id);
+        Ok(())
+    }
+
+    fn recover_sending(&mut self, place: Place) -> Result<(), QueueError> {
+        let Some(slots) = self.file(place) else { return Ok(()) };
+        let (outbox, sent) = (slots.recorded(place.slot)?, slots.sent(place.slot));
+        let Some(recorded) = parcel::read_outbox(&outbox) else {
+            return Err(QueueError::Damaged {
+                file: self.dirs.root().display().to_string(),
+                why: "a record of outputs cannot be read".to_owned(),
+            });
+        };
+        let mut packets = Vec::new();
+        for (name, packet) in recorded {
+            packets.push((self.sender(&name)?, packet));
+        }
+        let body = self.body_of(place, None);
+        let receipt = self.hold(place, body);
+        self.pending.push_back(Parcel {
+            ticket: u64::MAX,
+            taken: vec![receipt],
+            packets,
+            next: sent,
+            home: Some(place),
+        });
+        Ok(())
+    }
+
+    fn hold(&mut self, place: Place, body: Option<String>) -> Receipt {
+        self.next_receipt += 1;
+        self.held.insert(self.next_receipt, Held { place, body });
+        Receipt(self.next_receipt)
+    }
+
+    /// The name of the file beside the queue that a slot's message refers to.
+    fn body_of(&mut self, place: Place, received: Option<usize>) -> Option<String> {
+        let slots = self.file(place)?;
+        match packet::open(slots.buffer(place.slot), received) {
+            Packet::FrameBeside(name) => Some(name.to_owned()),
+            Packet::Frame(bytes) => match frame::decode(bytes) {
+                Ok((_, frame::Place::Beside { name, .. })) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Makes the message in a slot known to the caller.
+    fn hand_out(&mut self, place: Place, received: Option<usize>) -> Taken {
+        let (dirs, name) = (self.dirs.clone(), self.queue(place.queue).name.clone());
+        let (mut event, beside, mut fault, attempts) = {
+            let queue = self.queue(place.queue);
+            let Some(slots) = queue.files[place.file].as_ref() else {
+                unreachable!("a place refers to a file that is kept while it is in use")
+            };
+            let (event, beside, fault) = decode(&dirs, &name, slots.buffer(place.slot), received);
+            let poison = slots.poison(place.slot).load(std::sync::atomic::Ordering::Acquire);
+            let fault = match poison {
+                0 => fault,
+                rule => Some(format!("condition: rule {} ran too long", rule - 1)),
+            };
+            (event, beside, fault, slots.attempts(place.slot))
+        };
+        if let Some((file, Some(len))) = &beside {
+            match bodies::fetch(&dirs, &name, file, Some(*len)) {
+                Ok(body) => event.body = Some(body),
+                Err(error) => fault = Some(format!("its body cannot be read: {error}")),
+            }
+        }
+        let receipt = self.hold(place, beside.map(|(file, _)| file));
+        Taken { receipt, queue: place.queue, event, attempts, fault }
+    }
+
+    /// What a settled message still needs: its body unlinked, its slot cleared.
+    fn finish(&mut self, place: Place, body: Option<&str>) -> Result<(), QueueError> {
+        if let Some(body) = body {
+            let name = self.queue(place.queue).name.clone();
+            bodies::drop_body(&self.dirs, &name, body)?;
+        }
+        if let Some(slots) = self.file(place) {
+            slots.clear(place.slot);
+        }
+        Ok(())
+    }
+
+    /// Gives up adopted files that hold nothing any more, so that files do
+    /// not pile up; one is kept to receive into.
+    fn retire_empty(&mut self, id: QueueId) {
+        let files = &mut self.queue_mut(id).files;
+        let kept = files.iter().position(Option::is_some);
+        for (index, file) in files.iter_mut().enumerate() {
+            if Some(index) != kept
+                && let Some(empty) = file.take_if(|slots| slots.is_empty())
+            {
+                empty.remove();
+            }
+        }
+    }
+
+    /// Packs a settlement: bodies that do not fit are stored beside their
+    /// queues. On an error nothing stays behind.
+    fn pack(&mut self, settlement: &Settlement) -> Result<Vec<(QueueId, Vec<u8>)>, QueueError> {
+        let mut packets = Vec::with_capacity(settlement.outputs.len());
+        let mut stored: Vec<(String, String)> = Vec::new();
+        for output in &settlement.outputs {
+            let queue = self.queue(output.queue);
+            match self.pack_one(queue, &output.event) {
+                Ok((packet, beside)) => {
+                    stored.extend(beside.map(|file| (queue.name.clone(), file)));
+                    packets.push((output.queue, packet));
+                }
+                Err(error) => {
+                    for (queue, file) in stored {
+                        bodies::drop_body(&self.dirs, &queue, &file)?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(packets)
+    }
+
+    fn pack_one(&self, queue: &OpenQueue, event: &Event) -> Result<(Vec<u8>, Option<String>), QueueError> {
+        let room = queue.message_size - packet::HEADER;
+        if event.body_len() <= room as u64 {
+            let whole = frame::encode(event).map_err(QueueError::io("reading a body"))?;
+            if whole.len() <= room {
+                return Ok((packet::wrap(&whole), None));
+            }
+        }
+        if let Some(body) = &event.body
+            && frame::encode_beside(event, "").len() + 64 <= room
+        {
+            let name = bodies::store(&self.dirs, &queue.name, body)?;
+            return Ok((packet::wrap(&frame::encode_beside(event, &name)), Some(name)));
+        }
+        let whole = frame::encode(event).map_err(QueueError::io("reading a body"))?;
+        let name = bodies::store(&self.dirs, &queue.name, &Body::Inline(whole))?;
+        Ok((packet::wrap_name(&name), Some(name)))
+    }
+
+    /// Sends what is left of a parcel, then acknowledges.
+    fn advance(&mut self, parcel: &mut Parcel) -> Result<Settled, QueueError> {
+        while let Some((queue, packet)) = parcel.packets.get(parcel.next) {
+            if !self.queue(*queue).mq.try_send(packet)? {
+                self.wait_for_room(*queue)?;
+                return Ok(Settled::Waiting);
+            }
+            parcel.next += 1;
+            if let Some(place) = parcel.home
+                && let Some(slots) = self.file(place)
+            {
+                slots.mark_sent(place.slot);
+            }
+        }
+        for receipt in parcel.taken.drain(..) {
+            let Some(held) = self.held.remove(&receipt.0) else { continue };
+            if let Some(slots) = self.file(held.place) {
+                slots.mark_settled(held.place.slot);
+            }
+            self.finish(held.place, held.body.as_deref())?;
+        }
+        Ok(Settled::Done)
+    }
+
+    fn wait_for_room(&mut self, id: QueueId) -> Result<(), QueueError> {
+        let Some((poller, base)) = self.poller.clone() else { return Ok(()) };
+        let queue = self.queue_mut(id);
+        if !queue.waits_for_room {
+            poller
+                .add(&queue.mq, base | ROOM | u64::from(id.0), Interest::Write)
+                .map_err(QueueError::io("waiting for room"))?;
+            queue.waits_for_room = true;
+        }
+        Ok(())
+    }
+
+    fn stat_of(&self, name: &str, attr: sys::Attr) -> QueueStat {
+        let record = registry::queue_record(&self.dirs, name);
+        let dir = self.dirs.root().join("slots").join(name);
+        let (readers, held) = slots::survey(&dir, attr.message_size as usize);
+        let run = record.as_ref().and_then(|record| record.run.clone());
+        QueueStat {
+            name: name.to_owned(),
+            depth: attr.depth,
+            held,
+            capacity: attr.capacity,
+            message_size: attr.message_size,
+            readers,
+            orphaned: run.as_deref().is_some_and(registry::is_orphaned),
+            run,
+            created: record.map(|record| record.created),
+        }
+    }
+}
+
+/// Demands that a POSIX queue cannot keep.
+fn refuse_demands(spec: &QueueSpec) -> Result<(), QueueError> {
+    let refuse = |what: String, alternative: &str| {
+        Err(QueueError::Refused { what, alternative: alternative.to_owned() })
+    };
+    match (spec.demand, spec.order, spec.when_full) {
+        (true, Some(order @ Order::Lifo), _) => {
+            refuse(format!("a POSIX queue cannot be {}", order.word()), "order fifo")
+        }
+        (true, _, Some(when_full)) if when_full != WhenFull::Block => refuse(
+            format!("a POSIX queue cannot {} when it is full", when_full.word()),
+            "when_full block",
+        ),
+        (true, _, _) if spec.message_size.is_some_and(|size| size < MESSAGE_SIZE_MIN) => refuse(
+            format!("messages of fewer than {MESSAGE_SIZE_MIN} bytes are too small"),
+            "--size 1024",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a slot's buffer: the event, the file beside the queue it needs with
+/// the body's length (none when the whole frame was there), and what is wrong.
+#[allow(clippy::type_complexity)]
+fn decode(
+    dirs: &Dirs,
+    queue: &str,
+    buffer: &[u8],
+    received: Option<usize>,
+) -> (Event, Option<(String, Option<u64>)>, Option<String>) {
+    let bare = |bytes: &[u8]| {
+        let id = format!("mq-{:016x}", clock::random_u64());
+        Event::bare(id, format!("mq:/{queue}"), detect_type(bytes), bytes.to_vec())
+    };
+    match packet::open(buffer, received) {
+        Packet::Frame(bytes) => match frame::decode(bytes) {
+            Ok((event, frame::Place::Inside)) => (event, None, None),
+            Ok((event, frame::Place::Beside { name, len })) => (event, Some((name, Some(len))), None),
+            Err(error) => (bare(bytes), None, Some(format!("damaged: {error}"))),
+        },
+        Packet::FrameBeside(name) => {
+            let name = name.to_owned();
+            let loaded = bodies::fetch(dirs, queue, &name, None)
+                .and_then(|body| body.load().map(std::borrow::Cow::into_owned))
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| frame::decode(&bytes).map_err(|error| error.to_string()));
+            match loaded {
+                Ok((event, _)) => (event, Some((name, None)), None),
+                Err(error) => (bare(&[]), Some((name, None)), Some(format!("damaged: {error}"))),
+            }
+        }
+        Packet::Damaged => {
+            let fault = "damaged: the message's length or checksum is wrong".to_owned();
+            (bare(&buffer[..received.unwrap_or(buffer.len())]), None, Some(fault))
+        }
+        Packet::Foreign(bytes) => (bare(bytes), None, None),
+    }
+}
+
+impl Connection for MqConnection {
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn create(&mut self, name: &str, spec: &QueueSpec) -> Result<Granted, QueueError> {
+        refuse_demands(spec)?;
+        let (capacity_max, size_max) = sys::ceilings();
+        let mut capacity = spec.capacity.unwrap_or(CAPABILITIES.capacity_default);
+        let mut message_size = spec.message_size.unwrap_or(MESSAGE_SIZE);
+        if !spec.demand {
+            capacity = capacity.clamp(1, capacity_max);
+            message_size = message_size.clamp(MESSAGE_SIZE_MIN, size_max);
+        }
+        let mq = Mq::create(name, capacity, message_size)?;
+        // State of an earlier queue of this name means nothing for this one.
+        self.dirs.forget(name)?;
+        if let Err(error) = registry::record_queue(&self.dirs, name, spec.run.clone()) {
+            sys::unlink(name)?;
+            return Err(error);
+        }
+        let attr = mq.attr()?;
+        Ok(Granted { capacity: attr.capacity, message_size: attr.message_size })
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), QueueError> {
+        match Mq::open(name, Way::Send) {
+            Ok(_) => sys::unlink(name)?,
+            // A record without a queue: somebody else unlinked it.
+            Err(QueueError::NoSuchQueue) if registry::queue_record(&self.dirs, name).is_some() => {}
+            Err(error) => return Err(error),
+        }
+        self.dirs.forget(name)
+    }
+
+    fn list(&mut self) -> Result<Vec<QueueStat>, QueueError> {
+        let mut stats = Vec::new();
+        for name in registry::queue_names(&self.dirs)? {
+            match self.stat(&name) {
+                Ok(stat) => stats.push(stat),
+                Err(QueueError::NoSuchQueue) => self.dirs.forget(&name)?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stats)
+    }
+
+    fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
+        let attr = Mq::open(name, Way::Send)?.attr()?;
+        Ok(self.stat_of(name, attr))
+    }
+
+    fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {
+        self.sender(name)
+    }
+
+    fn open_receive(&mut self, name: &str) -> Result<QueueId, QueueError> {
+        let id = self.open(name, Way::Receive)?;
+        if self.queue(id).message_size < MESSAGE_SIZE_MIN as usize {
+            return Err(QueueError::Refused {
+                what: "its messages are too small for these tools".to_owned(),
+                alternative: format!("a queue with messages of {MESSAGE_SIZE_MIN} bytes or more"),
+            });
+        }
+        self.adopt(id)?;
+        // One file at once: it is also what shows this process as a reader.
+        self.free_place(id)?;
+        Ok(id)
+    }
+
+    fn attach(&mut self, poller: Rc<Poller>, base: u64) {
+        self.poller = Some((poller, base));
+    }
+
+    fn listen(&mut self, id: QueueId, on: bool) -> Result<(), QueueError> {
+        let Some((poller, base)) = self.poller.clone() else { return Ok(()) };
+        let queue = self.queue_mut(id);
+        if on && !queue.listening {
+            poller
+                .add(&queue.mq, base | u64::from(id.0), Interest::ReadAlone)
+                .map_err(QueueError::io("waiting for messages"))?;
+        } else if !on && queue.listening {
+            poller.remove(&queue.mq);
+        }
+        queue.listening = on;
+        Ok(())
+    }
+
+    fn try_receive(&mut self, id: QueueId, max: usize, into: &mut Vec<Taken>) -> Result<(), QueueError> {
+        for _ in 0..max {
+            if let Some(place) = self.queue_mut(id).recovered.pop_front() {
+                let taken = self.hand_out(place, None);
+                into.push(taken);
+                continue;
+            }
+            let place = self.free_place(id)?;
+            let queue = &mut self.open[id.0 as usize];
+            let Some(slots) = queue.files[place.file].as_mut() else { break };
+            let Some(len) = queue.mq.try_receive(slots.buffer_mut(place.slot))? else { break };
+            slots.occupy(place.slot);
+            let taken = self.hand_out(place, Some(len));
+            into.push(taken);
+        }
+        Ok(())
+    }
+
+    fn count_attempt(&mut self, receipt: Receipt) {
+        if let Some(place) = self.held.get(&receipt.0).map(|held| held.place)
+            && let Some(slots) = self.file(place)
+        {
+            slots.count_attempt(place.slot);
+        }
+    }
+
+    fn poison_mark(&mut self, receipt: Receipt) -> Option<*const std::sync::atomic::AtomicU32> {
+        let place = self.held.get(&receipt.0)?.place;
+        Some(std::ptr::from_ref(self.file(place)?.poison(place.slot)))
+    }
+
+    fn settle(&mut self, settlement: &mut Settlement) -> Result<Settled, QueueError> {
+        let packets = self.pack(settlement)?;
+        let home = settlement.taken.first().and_then(|first| Some(self.held.get(&first.0)?.place));
+        if let (Some(place), false) = (home, packets.is_empty()) {
+            let names: HashMap<QueueId, String> =
+                packets.iter().map(|(id, _)| (*id, self.queue(*id).name.clone())).collect();
+            let outbox = parcel::write_outbox(&packets, |id| names[&id].as_str());
+            if let Some(slots) = self.file(place) {
+                slots.record(place.slot, &outbox)?;
+            }
+        }
+        settlement.outputs.clear();
+        let taken = std::mem::take(&mut settlement.taken);
+        let mut parcel = Parcel { ticket: settlement.ticket, taken, packets, next: 0, home };
+        let settled = self.advance(&mut parcel)?;
+        if settled == Settled::Waiting {
+            self.pending.push_back(parcel);
+        }
+        Ok(settled)
+    }
+
+    fn resume(&mut self, done: &mut Vec<u64>) -> Result<(), QueueError> {
+        let mut failed = None;
+        for mut parcel in std::mem::take(&mut self.pending) {
+            match self.advance(&mut parcel) {
+                Ok(Settled::Done) => done.push(parcel.ticket),
+                Ok(Settled::Waiting) => self.pending.push_back(parcel),
+                Err(error) => {
+                    self.pending.push_back(parcel);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn blocked(&self) -> Vec<QueueId> {
+        self.pending.iter().filter_map(|p| Some(p.packets.get(p.next)?.0)).collect()
+    }
+
+    fn on_ready(&mut self, ready: Ready) {
+        let sub = ready.token & u64::from(u32::MAX);
+        if sub & ROOM != 0
+            && let Some(queue) = self.open.get_mut((sub & !ROOM) as usize)
+            && std::mem::take(&mut queue.waits_for_room)
+            && let Some((poller, _)) = &self.poller
+        {
+            poller.remove(&queue.mq);
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        self.open.iter().any(|queue| queue.listening && !queue.recovered.is_empty())
+    }
+
+    fn look_after(&mut self) -> Result<(), QueueError> {
+        for index in 0..self.open.len() {
+            if self.open[index].receives {
+                let id = QueueId(index as u32);
+                self.adopt(id)?;
+                self.retire_empty(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn name_of(&self, queue: QueueId) -> String {
+        self.queue(queue).name.clone()
+    }
+}
+
+impl Drop for MqConnection {
+    /// Empty slot files go; the others stay for whoever reads next.
+    fn drop(&mut self) {
+        for queue in &mut self.open {
+            for file in queue.files.drain(..).flatten().filter(SlotFile::is_empty) {
+                file.remove();
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! One message of a POSIX queue: a frame with its own length and checksum,
+//! because what `mq_receive` returned dies with the process that called it.
+//! PROTOCOL.md, "The packet", is its specification.
+
+/// What a packet holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packet<'a> {
+    /// A frame.
+    Frame(&'a [u8]),
+    /// The name of a file in the queue's body directory that holds the frame.
+    FrameBeside(&'a str),
+    /// It carries our mark, but its length or checksum is wrong.
+    Damaged,
+    /// Somebody else's message, as it came.
+    Foreign(&'a [u8]),
+}
+
+/// Bytes before the frame: mark (3), kind (1), length (4), CRC-32 (4).
+pub(super) const HEADER: usize = 12;
+const MARK: [u8; 3] = [0xFA, b'Q', 1];
+const KIND_FRAME: u8 = 0;
+const KIND_BESIDE: u8 = 1;
+
+/// Wraps a frame.
+pub(super) fn wrap(frame: &[u8]) -> Vec<u8> {
+    build(KIND_FRAME, frame)
+}
+
+/// Wraps the name of a file that holds a frame too large for the queue.
+pub(super) fn wrap_name(name: &str) -> Vec<u8> {
+    build(KIND_BESIDE, name.as_bytes())
+}
+
+fn build(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = Vec::with_capacity(HEADER + payload.len());
+    packet.extend_from_slice(&MARK);
+    packet.push(kind);
+    packet.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    packet.extend_from_slice(&checksum(kind, payload).to_le_bytes());
+    packet.extend_from_slice(payload);
+    packet
+}
+
+fn checksum(kind: u8, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[kind]);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+/// Reads a buffer that a message was received into. `received` is the length
+/// the kernel returned, or `None` when the process that knew it is dead.
+pub(super) fn open(buffer: &[u8], received: Option<usize>) -> Packet<'_> {
+    if buffer.len() < HEADER || buffer[..3] != MARK {
+        // Without a length, zeros at the end cannot be told from an unused buffer.
+        let last = buffer.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+        return Packet::Foreign(&buffer[..received.unwrap_or(last)]);
+    }
+    let word = |at: usize| u32::from_le_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]]);
+    let len = word(4) as usize;
+    let Some(payload) = buffer.get(HEADER..HEADER.saturating_add(len)) else {
+        return Packet::Damaged;
+    };
+    if checksum(buffer[3], payload) != word(8) || received.is_some_and(|r| r != HEADER + len) {
+        return Packet::Damaged;
+    }
+    match buffer[3] {
+        KIND_FRAME => Packet::Frame(payload),
+        KIND_BESIDE => std::str::from_utf8(payload).map_or(Packet::Damaged, Packet::FrameBeside),
+        _ => Packet::Damaged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_its_own_length() {
+        let mut buffer = wrap(b"frame");
+        let len = buffer.len();
+        assert_eq!(open(&buffer, Some(len)), Packet::Frame(b"frame"));
+        buffer.resize(100, 0);
+        assert_eq!(open(&buffer, None), Packet::Frame(b"frame"));
+        assert_eq!(open(&wrap_name("b"), None), Packet::FrameBeside("b"));
+    }
+
+    #[test]
+    fn knows_damage_from_foreign_messages() {
+        for at in 3..wrap(b"frame").len() {
+            let mut packet = wrap(b"frame");
+            packet[at] ^= 0x10;
+            assert_eq!(open(&packet, Some(packet.len())), Packet::Damaged, "byte {at}");
+        }
+        assert_eq!(open(b"hello", Some(5)), Packet::Foreign(b"hello"));
+        assert_eq!(open(b"hello\0\0\0", None), Packet::Foreign(b"hello"));
+        assert_eq!(open(b"", Some(0)), Packet::Foreign(b""));
+    }
+}

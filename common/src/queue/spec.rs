@@ -1,0 +1,72 @@
+//! How a queue is asked for, what was granted, and what it looks like now.
+
+use super::WhenFull;
+
+/// The order of delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Order {
+    /// First in, first out.
+    Fifo,
+    /// Last in, first out.
+    Lifo,
+}
+
+impl Order {
+    /// The word used in chain files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Lifo => "lifo",
+        }
+    }
+}
+
+/// What a queue should be like. `None` leaves it to the middleware. Demands
+/// are refused when they cannot be kept; wishes are granted as far as can be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueueSpec {
+    /// Messages it can hold.
+    pub capacity: Option<u64>,
+    /// Bytes a message may have before its body goes beside the queue.
+    pub message_size: Option<u64>,
+    /// Order of delivery.
+    pub order: Option<Order>,
+    /// What happens to a sender that finds it full.
+    pub when_full: Option<WhenFull>,
+    /// Whether the fields above are demands.
+    pub demand: bool,
+    /// The run it belongs to.
+    pub run: Option<String>,
+}
+
+/// What a new queue is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// Messages it can hold.
+    pub capacity: u64,
+    /// Bytes a message may have before its body goes beside the queue.
+    pub message_size: u64,
+}
+
+/// A queue at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueStat {
+    /// Name as in the URL, without the scheme.
+    pub name: String,
+    /// Messages waiting.
+    pub depth: u64,
+    /// Messages taken and not settled, by readers that live or died.
+    pub held: u64,
+    /// Messages it can hold.
+    pub capacity: u64,
+    /// Bytes a message may have before its body goes beside the queue.
+    pub message_size: u64,
+    /// Processes that have it open to take from it.
+    pub readers: u64,
+    /// The run it belongs to.
+    pub run: Option<String>,
+    /// Whether that run's runner is gone and left it behind.
+    pub orphaned: bool,
+    /// When it was created, RFC 3339; unknown for queues others made.
+    pub created: Option<String>,
+}

@@ -1,0 +1,207 @@
+//! The guard's own process.
+
+#![allow(unsafe_code)]
+
+use super::message::{Ended, Order, Outcome, Spawn};
+use super::reap;
+use crate::chain::RunSpec;
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{ForkResult, Pid, getpid, getppid};
+use std::collections::HashMap;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// Forks the guard; returns in the invoker only.
+pub(super) fn fork(functions: &[RunSpec], socket: OwnedFd) -> io::Result<Pid> {
+    // SAFETY: the process has a single thread (the caller's contract), so
+    // the child may go on like any process; it never returns from here.
+    match unsafe { nix::unistd::fork()? } {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let code = match Process::set_up(functions, socket).map(Process::run) {
+                Ok(()) => 0,
+                Err(_) => 70,
+            };
+            // SAFETY: _exit is always safe; destructors and buffers belong
+            // to the invoker.
+            unsafe { nix::libc::_exit(code) }
+        }
+    }
+}
+
+struct Process<'a> {
+    functions: &'a [RunSpec],
+    socket: OwnedFd,
+    signals: SignalFd,
+    calls: HashMap<Pid, u64>,
+}
+
+impl<'a> Process<'a> {
+    fn set_up(functions: &'a [RunSpec], socket: OwnedFd) -> io::Result<Self> {
+        let socket = keep_only(socket)?;
+        nix::sys::prctl::set_name(c"faas-guard")?;
+        nix::sys::prctl::set_child_subreaper(true)?;
+        // Its life is the socket's: signals of the terminal mean nothing to it.
+        let all = SigSet::all();
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None)?;
+        let mut child = SigSet::empty();
+        child.add(Signal::SIGCHLD);
+        let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { functions, socket, signals, calls: HashMap::new() })
+    }
+
+    /// Until the invoker's end of the socket closes.
+    fn run(mut self) {
+        loop {
+            let mut fds = [
+                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+            let ready = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+            if !ready[1].is_empty() {
+                while let Ok(Some(_)) = self.signals.read_signal() {}
+                self.reap();
+            }
+            if !ready[0].is_empty() && !self.obey() {
+                break;
+            }
+        }
+        reap::kill_all_children(&mut |_| {});
+    }
+
+    /// Takes one order; `false` when no more can come.
+    fn obey(&mut self) -> bool {
+        let mut bytes = vec![0_u8; 128 << 10];
+        let mut space = cmsg_space!([RawFd; 3]);
+        let (len, fds) = {
+            let mut slices = [IoSliceMut::new(&mut bytes)];
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            match recvmsg::<()>(self.socket.as_raw_fd(), &mut slices, Some(&mut space), flags) {
+                Ok(message) => (message.bytes, received_fds(&message)),
+                Err(Errno::EINTR) => return true,
+                Err(_) => return false,
+            }
+        };
+        match Order::decode(&bytes[..len]) {
+            None => len > 0,
+            Some(Order::Kill(call)) => {
+                if let Some((pid, _)) = self.calls.iter().find(|(_, held)| **held == call) {
+                    // It may have ended in this moment; then its end is told.
+                    let _ = killpg(*pid, Signal::SIGKILL);
+                }
+                true
+            }
+            Some(Order::Spawn(spawn)) => {
+                let call = spawn.call;
+                match self.spawn(spawn, fds) {
+                    Ok(pid) => drop(self.calls.insert(pid, call)),
+                    Err(error) => {
+                        let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
+                        self.tell(Ended { call, outcome: Outcome::NotStarted(errno) });
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    fn spawn(&self, spawn: Spawn, fds: Vec<OwnedFd>) -> io::Result<Pid> {
+        let spec = self.functions.get(spawn.function as usize).ok_or(Errno::EINVAL)?;
+        let [stdin, stdout, stderr] =
+            <[OwnedFd; 3]>::try_from(fds).map_err(|_| io::Error::from(Errno::EMFILE))?;
+        let mut command = Command::new(&spec.program);
+        command
+            .args(&spec.args)
+            .current_dir(&spec.folder)
+            .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            .envs(spawn.env)
+            .stdin(Stdio::from(stdin))
+            .stdout(Stdio::from(stdout))
+            .stderr(Stdio::from(stderr))
+            .process_group(0);
+        let guard = getpid();
+        // SAFETY: between fork and exec only async-signal-safe calls are
+        // made: prctl, getppid, sigprocmask.
+        unsafe {
+            command.pre_exec(move || {
+                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+                if getppid() != guard {
+                    return Err(Errno::ESRCH.into());
+                }
+                Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+            });
+        }
+        let child = command.spawn()?;
+        Ok(Pid::from_raw(child.id() as i32))
+    }
+
+    /// Takes note of every process that ended. A call ends with its main
+    /// process; the rest of its group is killed before its id can be reused.
+    fn reap(&mut self) {
+        let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        while let Ok(status) = waitid(Id::All, peek) {
+            let Some(pid) = status.pid() else { return };
+            let call = self.calls.remove(&pid);
+            if call.is_some() {
+                let _ = killpg(pid, Signal::SIGKILL);
+            }
+            let outcome = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(_, code)) => Outcome::Exit(code),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Outcome::Signal(signal as i32),
+                _ => continue,
+            };
+            if let Some(call) = call {
+                self.tell(Ended { call, outcome });
+            }
+        }
+    }
+
+    /// An invoker that is gone shows at the socket; then there is nobody to tell.
+    fn tell(&self, ended: Ended) {
+        let _ = send(self.socket.as_raw_fd(), &ended.encode(), MsgFlags::MSG_NOSIGNAL);
+    }
+}
+
+/// Descriptors that came with a datagram.
+fn received_fds(message: &nix::sys::socket::RecvMsg<'_, '_, ()>) -> Vec<OwnedFd> {
+    let mut fds = Vec::new();
+    for control in message.cmsgs().into_iter().flatten() {
+        if let ControlMessageOwned::ScmRights(received) = control {
+            // SAFETY: the kernel has just made these descriptors for us.
+            fds.extend(received.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+    }
+    fds
+}
+
+/// Closes every descriptor but stderr and the socket: a copy of the
+/// invoker's locks, queues or output would keep them alive after it.
+fn keep_only(socket: OwnedFd) -> io::Result<OwnedFd> {
+    // Whatever these stand for belongs to the invoker and is closed below by number.
+    let null = std::mem::ManuallyDrop::new(std::fs::File::options().read(true).write(true).open("/dev/null")?);
+    let socket = std::mem::ManuallyDrop::new(socket);
+    // SAFETY: plain descriptor calls on numbers; no Rust object in this
+    // process that owns one of the closed numbers is used or dropped again.
+    unsafe {
+        nix::libc::dup2(null.as_raw_fd(), 0);
+        nix::libc::dup2(null.as_raw_fd(), 1);
+        if socket.as_raw_fd() != 3 {
+            nix::libc::dup2(socket.as_raw_fd(), 3);
+        }
+        nix::libc::close_range(4, u32::MAX, 0);
+        nix::libc::fcntl(3, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC);
+        Ok(OwnedFd::from_raw_fd(3))
+    }
+}

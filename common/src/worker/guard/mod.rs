@@ -1,0 +1,135 @@
+//! The guard: a small single-threaded process that starts, kills and waits
+//! for functions, so that none outlives its invoker.
+//!
+//! It is forked from the invoker before anything else happens and shares a
+//! socket with it. When that socket closes, however the invoker ended, the
+//! guard kills every process that came from it and ends. It is a subreaper:
+//! what a function leaves behind becomes its child. Functions also get
+//! `PR_SET_PDEATHSIG`, in case the guard itself is killed; then the invoker,
+//! a subreaper too, kills the rest and starts a new guard.
+
+mod child;
+mod message;
+mod reap;
+
+pub use message::{Ended, Outcome};
+
+use crate::chain::RunSpec;
+use message::{Order, Spawn};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+};
+use nix::unistd::Pid;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// The invoker's end: orders go out, ends of calls come in.
+#[derive(Debug)]
+pub struct Guard {
+    socket: OwnedFd,
+    pid: Pid,
+}
+
+/// The three descriptors a function starts with.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Its stdin.
+    pub stdin: OwnedFd,
+    /// Its stdout.
+    pub stdout: OwnedFd,
+    /// Its stderr.
+    pub stderr: OwnedFd,
+}
+
+/// What came from the guard.
+#[derive(Debug)]
+pub enum Report {
+    /// A call ended.
+    Ended(Ended),
+    /// Nothing more for now.
+    Nothing,
+    /// The guard is gone; all its functions are being killed.
+    Died,
+}
+
+impl Guard {
+    /// Starts a guard that can run `functions`. The calling process must
+    /// have a single thread.
+    ///
+    /// # Errors
+    /// No processes or descriptors left.
+    pub fn start(functions: &[RunSpec]) -> io::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        nix::sys::prctl::set_child_subreaper(true)?;
+        let pid = child::fork(functions, theirs)?;
+        Ok(Self { socket: ours, pid })
+    }
+
+    /// Starts a function. How it ended, or that it could not be started,
+    /// comes from [`Guard::report`] under `call`.
+    ///
+    /// # Errors
+    /// The guard is gone, or the order is too large.
+    pub fn spawn(
+        &self,
+        call: u64,
+        function: usize,
+        env: Vec<(String, String)>,
+        stdio: &Stdio,
+    ) -> io::Result<()> {
+        let order = Order::Spawn(Spawn { call, function: function as u32, env }).encode();
+        let fds = [stdio.stdin.as_raw_fd(), stdio.stdout.as_raw_fd(), stdio.stderr.as_raw_fd()];
+        self.send(&order, &[ControlMessage::ScmRights(&fds)])
+    }
+
+    /// Kills a call's process and its whole group.
+    ///
+    /// # Errors
+    /// The guard is gone.
+    pub fn kill(&self, call: u64) -> io::Result<()> {
+        self.send(&Order::Kill(call).encode(), &[])
+    }
+
+    fn send(&self, order: &[u8], control: &[ControlMessage<'_>]) -> io::Result<()> {
+        let bytes = [IoSlice::new(order)];
+        loop {
+            match sendmsg::<()>(self.socket.as_raw_fd(), &bytes, control, MsgFlags::MSG_NOSIGNAL, None) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// The next report, without waiting.
+    pub fn report(&self) -> Report {
+        let mut bytes = [0_u8; 64];
+        loop {
+            return match recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => Report::Died,
+                Ok(len) => Ended::decode(&bytes[..len]).map_or(Report::Nothing, Report::Ended),
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => Report::Nothing,
+                Err(_) => Report::Died,
+            };
+        }
+    }
+
+    /// After the guard died: kills every function that is still there.
+    pub fn bury(self) {
+        reap::kill_all_children(&mut |_| {});
+    }
+
+    /// The guard's process id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+}
+
+impl AsFd for Guard {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
