@@ -60,6 +60,13 @@ impl PipeConnection {
     }
 }
 
+/// Whether stdin comes from another program, which a Ctrl-C reaches too.
+pub fn stdin_is_pipe() -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = std::fs::metadata("/proc/self/fd/0").map(|meta| meta.file_type());
+    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
+}
+
 fn no_queues<T>() -> Result<T, QueueError> {
     Err(QueueError::Refused {
         what: "- is a pipe, not a queue".to_owned(),

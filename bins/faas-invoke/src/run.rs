@@ -1,0 +1,166 @@
+//! From flags to an invoker.
+
+use crate::cli::{Cli, EmitFlag};
+use faas_common::chain::{Emit, Function, FunctionInput};
+use faas_common::cli::log::Log;
+use faas_common::cli::shared::{named_queue, queue_url, ready};
+use faas_common::error::Failure;
+use faas_common::exit::Exit;
+use faas_common::invoker::{DeadSink, Invoker, Routing, Serve, Until};
+use faas_common::poll::Poller;
+use faas_common::queue::{self, Desk, Port, QueueUrl};
+use faas_common::runner::join;
+use std::path::Path;
+use std::rc::Rc;
+
+type Outcome<T> = Result<T, Vec<Failure>>;
+
+pub fn run(cli: Cli) -> Outcome<Exit> {
+    let poller = Poller::new().map_err(|e| vec![Failure::io("open", "an epoll set", &e)])?;
+    let (poller, mut until) = (Rc::new(poller), Until::default());
+    (until.idle, until.count) = (cli.idle, cli.count);
+    let mut desk = Desk::new(poller.clone());
+    let (routing, serve) = match &cli.chain {
+        Some(file) => {
+            until.run.clone_from(&cli.run);
+            serve_chain(&cli, file, &mut desk)?
+        }
+        None => serve_program(&cli, &mut desk).map_err(|failure| vec![failure])?,
+    };
+    let log = Log::new("faas-invoke", cli.quiet);
+    let work = || -> Result<Exit, Failure> {
+        let mut invoker = Invoker::new(desk, poller, routing, serve, until, log)?;
+        ready(cli.ready_fd)?;
+        let (exit, tally) = invoker.run()?;
+        if cli.verbose {
+            let tally = format!(
+                "{} done, {} dropped, {} dead, {} retries",
+                tally.done, tally.dropped, tally.dead, tally.retried
+            );
+            Log::new("faas-invoke", false).line(&tally);
+        }
+        Ok(exit)
+    };
+    work().map_err(|failure| vec![failure])
+}
+
+fn serve_chain(cli: &Cli, file: &Path, desk: &mut Desk) -> Outcome<(Routing, Vec<Serve>)> {
+    let run = cli.run.as_deref().unwrap_or_default();
+    let chain = join::load_chain(file, "serve")?;
+    let one = |failure| vec![failure];
+    join::check_run(&chain, run, file).map_err(one)?;
+    let functions = join::functions(&chain, &cli.functions).map_err(one)?;
+    let connection = desk.add(join::connect_run().map_err(one)?);
+    let serve = functions
+        .into_iter()
+        .map(|function| join::serve(&chain, function, run, cli.jobs, desk, connection))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(one)?;
+    let routing = Routing::run(chain, run, desk, connection).map_err(one)?;
+    Ok((routing, serve))
+}
+
+fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Failure> {
+    let Some(program) = cli.program.first() else {
+        return Err(Failure::new(Exit::Usage, "run", "a function", "no program was given")
+            .cure("faas-invoke -- tr a-z A-Z"));
+    };
+    let name = Path::new(program).file_name().map_or("function".into(), |name| name.to_string_lossy());
+    let function = function(cli, &name);
+    let (from, to) = (queue_url(&cli.from)?, queue_url(&cli.to)?);
+    if from == to && from != QueueUrl::Pipe {
+        return Err(Failure::new(Exit::Usage, "send to", &cli.to, "it is the queue that is read from")
+            .cure(format!("--to {}.done", cli.to)));
+    }
+    let pipe = || cli.pipe.connection("/faas-invoke/stdin", false);
+    let mut ports = Ports::default();
+    let source = ports.open(desk, &from, true, pipe)?;
+    let target = ports.open(desk, &to, false, pipe)?;
+    let dead = dead_sink(cli, &from, &name, &mut ports, desk, source)?;
+    let concurrency = function.concurrency;
+    let folder = std::env::current_dir().map_err(|e| Failure::io("find", "the working directory", &e))?;
+    let routing = Routing::single(function, &folder, target, dead, cli.pipe.exact)?;
+    Ok((routing, vec![Serve { function: 0, from: source, concurrency }]))
+}
+
+fn function(cli: &Cli, name: &str) -> Function {
+    let mut function = Function::program(name, cli.program.clone());
+    function.timeout = cli.timeout.unwrap_or(function.timeout);
+    function.retries = cli.retries.unwrap_or(function.retries);
+    function.backoff = cli.backoff.unwrap_or(function.backoff);
+    function.concurrency = cli.jobs.map_or(1, |jobs| jobs as usize);
+    function.emit = match cli.emit {
+        None | Some(EmitFlag::One) => Emit::One,
+        Some(EmitFlag::Lines) => Emit::Lines,
+        Some(EmitFlag::Events) => Emit::Events,
+    };
+    if cli.event {
+        function.input = FunctionInput::Event;
+    }
+    function
+}
+
+fn dead_sink(
+    cli: &Cli,
+    from: &QueueUrl,
+    name: &str,
+    ports: &mut Ports,
+    desk: &mut Desk,
+    source: Port,
+) -> Result<DeadSink, Failure> {
+    match (&cli.dead, from) {
+        (Some(text), _) if text.starts_with("mq:") => {
+            let url = named_queue(text)?;
+            let connection = ports.connection(desk, &url)?;
+            Ok(DeadSink::queue(connection, url.name().to_owned()))
+        }
+        (Some(file), _) => Ok(DeadSink::file(file)),
+        (None, QueueUrl::Pipe) => Ok(DeadSink::file(format!("{name}.dead.ndjson"))),
+        (None, QueueUrl::Queue { name, .. }) => {
+            Ok(DeadSink::queue(source.connection, format!("{name}.dead")))
+        }
+    }
+}
+
+/// Connections by what they are to: at most one to the pipes, one to each
+/// middleware.
+#[derive(Default)]
+struct Ports {
+    open: Vec<(String, usize)>,
+}
+
+impl Ports {
+    fn connection(&mut self, desk: &mut Desk, url: &QueueUrl) -> Result<usize, Failure> {
+        let key = match url {
+            QueueUrl::Pipe => "-".to_owned(),
+            QueueUrl::Queue { scheme, authority, .. } => format!("{scheme}://{authority}"),
+        };
+        if let Some((_, index)) = self.open.iter().find(|(held, _)| *held == key) {
+            return Ok(*index);
+        }
+        let connection =
+            queue::connect(url).map_err(|error| error.failure("open", &url.to_string()))?;
+        let index = desk.add(connection);
+        self.open.push((key, index));
+        Ok(index)
+    }
+
+    fn open(
+        &mut self,
+        desk: &mut Desk,
+        url: &QueueUrl,
+        receive: bool,
+        pipe: impl Fn() -> queue::pipe::PipeConnection,
+    ) -> Result<Port, Failure> {
+        if *url == QueueUrl::Pipe && !self.open.iter().any(|(held, _)| held == "-") {
+            let index = desk.add(Box::new(pipe()));
+            self.open.push(("-".to_owned(), index));
+        }
+        let connection = self.connection(desk, url)?;
+        let target = desk.connection(connection);
+        let opened =
+            if receive { target.open_receive(url.name()) } else { target.open_send(url.name()) };
+        let queue = opened.map_err(|error| error.failure("open", &url.to_string()))?;
+        Ok(Port { connection, queue })
+    }
+}

@@ -1,0 +1,62 @@
+//! The flags of `faas-trigger`.
+
+use clap::Parser;
+use faas_common::cli::generate::Generate;
+use faas_common::cli::shared::{PipeFlags, duration};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  faas-trigger --to mq:/jobs < orders.ndjson
+  faas-trigger mq:/jobs.dead --to mq:/jobs --timeout 0
+  faas-trigger --chain chain.json --run orders-1 < orders.ndjson
+
+Exit codes: 0 done, 1 some lines were no events, 2 wrong usage, 69 cannot
+reach a queue, 75 gave up waiting, 77 not allowed, 128+N by signal N.";
+
+/// Turn lines into events, and events into invocations
+///
+/// Reads events from stdin (or takes them from a queue) and sends them to a
+/// queue, or to the start of a chain that is running. A full queue makes it
+/// wait; after a second it says so.
+#[derive(Debug, Parser)]
+#[command(name = "faas-trigger", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// Where events come from: - for stdin, or a queue
+    #[arg(value_name = "SOURCE", default_value = "-")]
+    pub source: String,
+    /// Queue to send to
+    #[arg(long, value_name = "URL", required_unless_present_any = ["chain", "generate"], conflicts_with = "chain")]
+    pub to: Option<String>,
+    /// Start invocations of this chain instead
+    #[arg(long, value_name = "FILE", requires = "run")]
+    pub chain: Option<PathBuf>,
+    /// The open run they belong to
+    #[arg(long, value_name = "NAME", requires = "chain")]
+    pub run: Option<String>,
+    /// Stop after this many events
+    #[arg(short = 'n', long = "count", value_name = "N")]
+    pub count: Option<u64>,
+    /// Give up when nothing moved for this long (exit 75); 0 takes what is there
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// File for lines that are no events
+    #[arg(long, value_name = "FILE", default_value = "faas-trigger.dead.ndjson")]
+    pub dead: PathBuf,
+    /// Shape of stdin
+    #[command(flatten)]
+    pub pipe: PipeFlags,
+    /// Only failures on stderr
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say what came of it at the end
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Tell the progress to this descriptor
+    #[arg(long, hide = true, value_name = "N")]
+    pub status_fd: Option<u32>,
+    /// Print a man page or a completion script
+    #[arg(long, hide = true, value_enum)]
+    pub generate: Option<Generate>,
+}

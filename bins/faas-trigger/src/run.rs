@@ -1,0 +1,72 @@
+//! From flags to a trigger.
+
+use crate::cli::Cli;
+use faas_common::cli::log::Log;
+use faas_common::cli::shared::{named_queue, queue_url};
+use faas_common::error::Failure;
+use faas_common::exit::Exit;
+use faas_common::poll::Poller;
+use faas_common::queue::{self, Desk, Port, QueueUrl};
+use faas_common::runner::join;
+use faas_common::transfer::{Transfer, Until};
+use faas_common::trigger::{Destination, Progress, Trigger};
+use std::rc::Rc;
+
+pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
+    let chain = match &cli.chain {
+        Some(file) => Some(join::load_chain(file, "start")?),
+        None => None,
+    };
+    let work = || -> Result<Exit, Failure> {
+        let poller = Poller::new().map_err(|e| Failure::io("open", "an epoll set", &e))?;
+        let poller = Rc::new(poller);
+        let mut desk = Desk::new(poller.clone());
+        desk.fail_without_room();
+        let from = open_source(&cli, &mut desk)?;
+        let destination = match (&chain, &cli.chain, &cli.run, &cli.to) {
+            (Some(chain), Some(file), Some(run), _) => {
+                join::check_run(chain, run, file)?;
+                Destination::run(chain, run, &mut desk)?
+            }
+            (_, _, _, Some(to)) => Destination::Queue(open_target(to, &mut desk)?),
+            _ => return Err(Failure::new(Exit::Usage, "send", "events", "no target was given")),
+        };
+        let until = Until { count: cli.count, timeout: cli.timeout };
+        let log = Log::new("faas-trigger", cli.quiet);
+        let transfer = Transfer { desk, poller, from, until, log };
+        let progress = Progress::to(cli.status_fd)?;
+        let report = Trigger::new(destination, &cli.dead, progress).run(transfer)?;
+        if cli.verbose {
+            let line = format!("{} events sent, {} bad lines", report.moved, report.bad);
+            Log::new("faas-trigger", false).line(&line);
+        }
+        Ok(report.exit())
+    };
+    work().map_err(|failure| vec![failure])
+}
+
+fn open_source(cli: &Cli, desk: &mut Desk) -> Result<Port, Failure> {
+    let url = queue_url(&cli.source)?;
+    if url == QueueUrl::Pipe {
+        let connection = desk.add(Box::new(cli.pipe.connection("/faas-trigger/stdin", false)));
+        return Ok(Port { connection, queue: queue::QueueId(0) });
+    }
+    if cli.to.as_deref().is_some_and(|to| QueueUrl::parse(to).as_ref() == Ok(&url)) {
+        let failure = Failure::new(Exit::Usage, "send to", &cli.source, "it is the queue that is read from");
+        return Err(failure.cure("another queue"));
+    }
+    let opened = queue::connect(&url).and_then(|mut connection| {
+        let queue = connection.open_receive(url.name())?;
+        Ok(Port { connection: desk.add(connection), queue })
+    });
+    opened.map_err(|error| error.failure("open", &url.to_string()))
+}
+
+fn open_target(to: &str, desk: &mut Desk) -> Result<Port, Failure> {
+    let url = named_queue(to)?;
+    let opened = queue::connect(&url).and_then(|mut connection| {
+        let queue = connection.open_send(url.name())?;
+        Ok(Port { connection: desk.add(connection), queue })
+    });
+    opened.map_err(|error| error.failure("open", &url.to_string()))
+}

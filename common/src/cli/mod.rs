@@ -1,0 +1,7 @@
+//! What all tools share at their edge: how they talk, what they print, how
+//! they end.
+
+pub mod generate;
+pub mod log;
+pub mod main;
+pub mod shared;

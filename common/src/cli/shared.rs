@@ -1,0 +1,101 @@
+//! Flags that several tools have, and how their values are read.
+
+use crate::error::Failure;
+use crate::event::shape::{InShape, Origin, OutShape};
+use crate::event::Show;
+use crate::exit::Exit;
+use crate::queue::QueueUrl;
+use crate::queue::pipe::{PipeConnection, SinkOptions, SourceOptions};
+use crate::{clock, limits, units};
+use std::time::Duration;
+
+/// How stdin is read and stdout written.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PipeFlags {
+    /// Shape of stdin
+    #[arg(short = 'i', long = "input", value_enum, value_name = "SHAPE", default_value_t)]
+    pub input: InShape,
+    /// Shape of stdout
+    #[arg(short = 'o', long = "output", value_enum, value_name = "SHAPE", default_value_t)]
+    pub output: OutShape,
+    /// Keep bodies to the byte: a trailing line feed stays, JSON that does not
+    /// fit on a line goes as base64
+    #[arg(long)]
+    pub exact: bool,
+    /// Longest line, body or frame read from stdin
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_line: Option<u64>,
+}
+
+impl PipeFlags {
+    /// Stdin and stdout as a connection. Bare bodies say they come from `source`.
+    pub fn connection(&self, source: &str, show_control: bool) -> PipeConnection {
+        PipeConnection::new(self.source(source), self.sink(show_control))
+    }
+
+    /// How stdin is read.
+    pub fn source(&self, source: &str) -> SourceOptions {
+        let id_prefix = format!("{:012x}", clock::random_u64() & 0xFFFF_FFFF_FFFF);
+        SourceOptions {
+            shape: self.input,
+            origin: Origin { source: source.to_owned(), id_prefix },
+            limit: self.max_line.unwrap_or(limits::LINE_MAX),
+        }
+    }
+
+    /// How stdout is written.
+    pub fn sink(&self, control: bool) -> SinkOptions {
+        SinkOptions { shape: self.output, show: Show { exact: self.exact, control } }
+    }
+}
+
+/// Reads a queue URL from the command line.
+///
+/// # Errors
+/// The address is not understood: wrong usage, with what would be right.
+pub fn queue_url(text: &str) -> Result<QueueUrl, Failure> {
+    QueueUrl::parse(text)
+        .map_err(|error| Failure::new(Exit::Usage, "open", text, &error).cure(error.cure()))
+}
+
+/// A URL that names one queue.
+///
+/// # Errors
+/// It names a pipe, or no queue at all.
+pub fn named_queue(text: &str) -> Result<QueueUrl, Failure> {
+    let url = queue_url(text)?;
+    if url == QueueUrl::Pipe || url.name().is_empty() {
+        return Err(Failure::new(Exit::Usage, "open", text, "it names no queue").cure("mq:/NAME"));
+    }
+    Ok(url)
+}
+
+/// Value parser for durations.
+///
+/// # Errors
+/// The text is no duration.
+pub fn duration(text: &str) -> Result<Duration, units::UnitError> {
+    units::duration(text)
+}
+
+/// Value parser for sizes.
+///
+/// # Errors
+/// The text is no size.
+pub fn size(text: &str) -> Result<u64, units::UnitError> {
+    units::size(text)
+}
+
+/// Tells whoever started us that we are ready: a line on that descriptor.
+///
+/// # Errors
+/// There is no such descriptor.
+pub fn ready(fd: Option<u32>) -> Result<(), Failure> {
+    let Some(fd) = fd else { return Ok(()) };
+    let path = format!("/proc/self/fd/{fd}");
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, b"ready\n"))
+        .map_err(|error| Failure::io("write to", path, &error))
+}

@@ -1,0 +1,123 @@
+//! Where dead letters go when there is no run to take them: the queue
+//! `NAME.dead`, made on first use, or a file of NDJSON.
+
+use crate::error::{Failure, Result};
+use crate::event::{Attr, Event, Show, print_envelope};
+use crate::queue::{Desk, Port, QueueError, QueueSpec};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// A place for dead letters; made when the first one comes.
+#[derive(Debug)]
+pub enum DeadSink {
+    /// A queue of one of the connections.
+    Queue {
+        /// Index of the connection.
+        connection: usize,
+        /// The queue's name.
+        name: String,
+        /// Set once it is open.
+        port: Option<Port>,
+    },
+    /// A file, appended to.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Set once it is open.
+        file: Option<File>,
+        /// Letters written.
+        count: u64,
+    },
+}
+
+impl DeadSink {
+    /// A file that is made with the first letter.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File { path: path.into(), file: None, count: 0 }
+    }
+
+    /// A queue that is made with the first letter.
+    pub fn queue(connection: usize, name: String) -> Self {
+        Self::Queue { connection, name, port: None }
+    }
+
+    /// The queue's port, if this is a queue; made and opened if it is not yet.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn port(&mut self, desk: &mut Desk) -> std::result::Result<Option<Port>, QueueError> {
+        let Self::Queue { connection, name, port } = self else { return Ok(None) };
+        if port.is_none() {
+            let target = desk.connection(*connection);
+            let queue = match target.open_send(name) {
+                Err(QueueError::NoSuchQueue) => {
+                    match target.create(name, &QueueSpec::default()) {
+                        // Another invoker may just have made it.
+                        Ok(_) | Err(QueueError::Exists) => {}
+                        Err(error) => return Err(error),
+                    }
+                    target.open_send(name)?
+                }
+                other => other?,
+            };
+            *port = Some(Port { connection: *connection, queue });
+        }
+        Ok(*port)
+    }
+
+    /// Appends a letter to the file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn append(&mut self, letter: &Event) -> Result<()> {
+        let Self::File { path, file, count } = self else { return Ok(()) };
+        let failed = |error: &std::io::Error| {
+            Failure::io("keep a dead letter in", path.display().to_string(), error)
+                .cure("--dead FILE, somewhere you can write")
+        };
+        if file.is_none() {
+            let opened = OpenOptions::new().create(true).append(true).open(&*path);
+            *file = Some(opened.map_err(|error| failed(&error))?);
+        }
+        let mut line = Vec::new();
+        print_envelope(letter, Show { exact: true, control: false }, &mut line)
+            .map_err(|error| failed(&error))?;
+        if let Some(file) = file {
+            file.write_all(&line).map_err(|error| failed(&error))?;
+        }
+        *count += 1;
+        Ok(())
+    }
+}
+
+/// What a failure adds to a message.
+#[derive(Debug, Clone, Default)]
+pub struct Obituary {
+    /// Why.
+    pub reason: String,
+    /// The function that failed.
+    pub function: String,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// How the last one ended.
+    pub exit: Option<String>,
+    /// The end of what it said on stderr.
+    pub stderr: String,
+}
+
+impl Obituary {
+    /// Turns the message that failed into a dead letter.
+    pub fn letter(self, mut event: Event) -> Event {
+        event.note("faasreason", self.reason);
+        event.note("faasfunction", self.function);
+        event.extensions.insert("faasattempts".to_owned(), Attr::Int(i64::from(self.attempts)));
+        if let Some(exit) = self.exit {
+            event.note("faasexit", exit);
+        }
+        if !self.stderr.is_empty() {
+            event.note("faasstderr", self.stderr);
+        }
+        event
+    }
+}

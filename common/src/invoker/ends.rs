@@ -1,0 +1,164 @@
+//! What follows from the end of a call: outputs on their way, another
+//! attempt, or a dead letter.
+
+use super::dead::Obituary;
+use super::timers::Timer;
+use super::watchdog::Watch;
+use super::{Invoker, Work, outputs};
+use crate::chain::ExitAction;
+use crate::chain::route::{self, Branch, Emission};
+use crate::clock;
+use crate::event::{Event, Verdict};
+use crate::queue::{Handed, Handoff, Port, QueueError};
+use crate::worker::exec::{CallEnd, Kill};
+use crate::worker::retry;
+use std::time::Instant;
+
+impl Invoker {
+    /// Decides what the end of a call means.
+    pub(super) fn after_call(&mut self, work: Work, end: CallEnd, output: Vec<u8>, stderr: Vec<u8>) -> Result<(), QueueError> {
+        let function = &self.routing.chain.functions[self.served[work.served].serve.function];
+        let action = match end {
+            CallEnd::Exit(code) => function.exit_action(u16::try_from(code).unwrap_or(255)),
+            CallEnd::NotStarted(nix::libc::ENOENT | nix::libc::EACCES | nix::libc::ENOEXEC) => ExitAction::Dead,
+            CallEnd::Killed(Kill::OutputTooLarge) => ExitAction::Dead,
+            _ => ExitAction::Retry,
+        };
+        match action {
+            ExitAction::Ok => self.succeed(work, output, stderr),
+            ExitAction::Drop => self.emit(work, Vec::new()),
+            ExitAction::Dead => self.bury(work, end.to_string(), Some(end), stderr),
+            ExitAction::Retry if work.attempts > function.retries => {
+                self.bury(work, end.to_string(), Some(end), stderr)
+            }
+            ExitAction::Retry => {
+                let pause = retry::wait(function.backoff, work.attempts, clock::random_u64());
+                self.timers.set(Instant::now() + pause, Timer::Retry(work.number));
+                self.served[work.served].backing_off += 1;
+                self.waiting.insert(work.number, work);
+                Ok(())
+            }
+        }
+    }
+
+    fn succeed(&mut self, work: Work, output: Vec<u8>, stderr: Vec<u8>) -> Result<(), QueueError> {
+        let index = self.served[work.served].serve.function;
+        let function = &self.routing.chain.functions[index];
+        let (source, time) = (&self.routing.source, clock::rfc3339_now());
+        let parsed = outputs::parse(function, &work.event, output, source, &time, self.routing.exact);
+        match parsed {
+            Ok(events) => {
+                let routed = events
+                    .into_iter()
+                    .map(|event| {
+                        let branches = self.judge(&work, index, &event);
+                        (event, branches)
+                    })
+                    .collect();
+                self.emit(work, routed)
+            }
+            Err(reason) => self.bury(work, reason, Some(CallEnd::Exit(0)), stderr),
+        }
+    }
+
+    fn judge(&mut self, work: &Work, function: usize, output: &Event) -> Vec<Branch> {
+        let rules: Vec<_> = self.routing.chain.rules_of(function).collect();
+        if !rules.iter().any(|(_, rule)| rule.when.is_some()) {
+            return route::branches(&rules, &Ok(vec![false; rules.len()]));
+        }
+        let from = self.served[work.served].serve.from;
+        let mark = self.desk.connection(from.connection).poison_mark(work.receipt);
+        let watch = Watch::start(mark);
+        let holds = self.routing.conditions.judge(&rules, output, Watch::rule);
+        drop(watch);
+        route::branches(&rules, &holds.map_err(|error| error.to_string()))
+    }
+
+    fn emit(&mut self, work: Work, outputs: Vec<(Event, Vec<Branch>)>) -> Result<(), QueueError> {
+        let function = self.served[work.served].serve.function;
+        self.tally.done += u64::from(!outputs.is_empty());
+        self.tally.dropped += u64::from(outputs.is_empty());
+        let emissions = route::emit(&self.routing.chain, function, &work.event, outputs);
+        self.send(work, emissions)
+    }
+
+    /// The message becomes a dead letter.
+    pub(super) fn bury(&mut self, work: Work, reason: String, end: Option<CallEnd>, stderr: Vec<u8>) -> Result<(), QueueError> {
+        let function = self.served[work.served].serve.function;
+        let obituary = Obituary {
+            reason,
+            function: self.routing.chain.functions[function].name.clone(),
+            attempts: work.attempts,
+            exit: end.map(|end| end.to_string()),
+            stderr: String::from_utf8_lossy(&stderr).trim_end().to_owned(),
+        };
+        let letter = obituary.letter(work.event.clone());
+        self.send(work, vec![route::dead(letter)])
+    }
+
+    /// Hands over: each emission to its queue, then the message is settled.
+    fn send(&mut self, work: Work, emissions: Vec<Emission>) -> Result<(), QueueError> {
+        let from = self.served[work.served].serve.from;
+        let mut handoff = Handoff { taken: Some((from.connection, work.receipt)), outputs: Vec::new() };
+        for emission in emissions {
+            if let Some((port, event)) = self.address(emission)? {
+                handoff.outputs.push((port, event));
+            }
+        }
+        match self.desk.hand_over(handoff)? {
+            Handed::Done => Ok(()),
+            Handed::Later(ticket) => {
+                self.served[work.served].handing += 1;
+                self.handing.insert(ticket, work.served);
+                Ok(())
+            }
+            // Its own results cannot be shown in the shape that was asked for.
+            Handed::Refused(error) => self.bury(work, error.to_string(), None, Vec::new()),
+        }
+    }
+
+    /// The queue an emission is for; none when there is nothing to send.
+    fn address(&mut self, emission: Emission) -> Result<Option<(Port, Event)>, QueueError> {
+        let Emission { to, mut event } = emission;
+        if let Some(port) = to.and_then(|to| self.routing.inputs[to]) {
+            return Ok(Some((port, event)));
+        }
+        let verdict = event.control.as_ref().and_then(|control| control.verdict);
+        if verdict == Some(Verdict::Dead) {
+            self.tally.dead += 1;
+            self.tell_of(&event);
+        }
+        let Some(dead) = &mut self.routing.dead else {
+            return Ok(Some((self.routing.results, event)));
+        };
+        event.control = None;
+        match verdict {
+            Some(Verdict::Dropped) => Ok(None),
+            Some(Verdict::Dead) => match dead.port(&mut self.desk)? {
+                Some(port) => Ok(Some((port, event))),
+                None => match dead.append(&event) {
+                    Ok(()) => Ok(None),
+                    Err(failure) => {
+                        self.log.failure(&failure);
+                        Err(QueueError::io("keeping a dead letter")(std::io::Error::other(failure.reason)))
+                    }
+                },
+            },
+            Some(Verdict::Result) | None => Ok(Some((self.routing.results, event))),
+        }
+    }
+
+    fn tell_of(&mut self, letter: &Event) {
+        let reason = letter.text("faasreason").unwrap_or_default();
+        let function = letter.text("faasfunction").unwrap_or_default();
+        let line = format!("dead letter {} of {function}: {reason}", letter.id);
+        self.log.line(&line);
+    }
+
+    /// A hand-off that waited is done.
+    pub(super) fn handed(&mut self, ticket: u64) {
+        if let Some(served) = self.handing.remove(&ticket) {
+            self.served[served].handing -= 1;
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The invoker: take a message, run its function, route the output, settle.
+//! One loop, one thread: queues, function pipes, timers, signals and the
+//! guard are all in one epoll set, and nothing in the loop ever blocks.
+
+mod calls;
+pub mod dead;
+mod ends;
+mod intake;
+pub mod outputs;
+mod routing;
+mod timers;
+mod watchdog;
+mod work;
+
+pub use dead::DeadSink;
+pub use routing::{Routing, check_programs};
+pub use work::Tally;
+
+use crate::cli::log::Log;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::limits::IDLE_LOOK_MS;
+use crate::poll::{Interest, Poller, Ready};
+use crate::queue::{Desk, Port, QueueError, pipe};
+use crate::signals::Signals;
+use crate::worker::exec::{Call, STDERR};
+use crate::worker::guard::{Guard, Report};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use timers::{Timer, Timers};
+use work::Work;
+
+const SIGNALS: u64 = 1 << 60;
+const GUARD: u64 = 1 << 61;
+const CALLS: u64 = 1 << 62;
+
+/// A function that this invoker serves.
+#[derive(Debug, Clone)]
+pub struct Serve {
+    /// Its index in the chain.
+    pub function: usize,
+    /// Where its messages come from.
+    pub from: Port,
+    /// Calls at once.
+    pub concurrency: usize,
+}
+
+/// When an invoker ends by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Until {
+    /// After this long without a message.
+    pub idle: Option<Duration>,
+    /// After this many messages.
+    pub count: Option<u64>,
+    /// When this run is gone.
+    pub run: Option<String>,
+}
+
+struct Served {
+    serve: Serve,
+    /// Calls under way.
+    running: usize,
+    /// Messages done whose hand-off waits.
+    handing: usize,
+    /// Messages that wait out a back-off.
+    backing_off: usize,
+    /// Whether there may be something to take.
+    look: bool,
+    listening: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// No more intake; what is under way is finished.
+    Draining,
+    Now,
+}
+
+/// See the module.
+pub struct Invoker {
+    desk: Desk,
+    poller: Rc<Poller>,
+    routing: Routing,
+    served: Vec<Served>,
+    guard: Option<Guard>,
+    signals: Signals,
+    timers: Timers,
+    calls: HashMap<u64, (Work, Call)>,
+    /// Messages that wait out a back-off, by their work number.
+    waiting: HashMap<u64, Work>,
+    /// Served function of each hand-off that waits, by ticket.
+    handing: HashMap<u64, usize>,
+    next_work: u64,
+    stop: Stop,
+    stopped_by: Option<i32>,
+    until: Until,
+    last_message: Instant,
+    looked: Instant,
+    taken: u64,
+    tally: Tally,
+    log: Log,
+}
+
+impl Invoker {
+    /// An invoker that serves `serve` out of the routing's chain. Must be
+    /// made while the process has a single thread.
+    ///
+    /// # Errors
+    /// No processes or descriptors left.
+    pub fn new(mut desk: Desk, poller: Rc<Poller>, routing: Routing, serve: Vec<Serve>, until: Until, log: Log) -> Result<Self> {
+        let start = |error: &io::Error| Failure::io("start", "the guard of functions", error);
+        let guard = Guard::start(&routing.specs).map_err(|error| start(&error))?;
+        poller.add(&guard, GUARD, Interest::Read).map_err(|error| start(&error))?;
+        let signals = Signals::catch().map_err(|error| start(&error))?;
+        poller.add(&signals, SIGNALS, Interest::Read).map_err(|error| start(&error))?;
+        watchdog::install().map_err(|error| start(&error))?;
+        // Recovered messages may be there before anything is announced.
+        let _ = desk.look_after();
+        let served = serve
+            .into_iter()
+            .map(|serve| Served { serve, running: 0, handing: 0, backing_off: 0, look: true, listening: false })
+            .collect();
+        Ok(Self {
+            desk,
+            poller,
+            routing,
+            served,
+            guard: Some(guard),
+            signals,
+            timers: Timers::default(),
+            calls: HashMap::new(),
+            waiting: HashMap::new(),
+            handing: HashMap::new(),
+            next_work: 0,
+            stop: Stop::No,
+            stopped_by: None,
+            until,
+            last_message: Instant::now(),
+            looked: Instant::now(),
+            taken: 0,
+            tally: Tally::default(),
+            log,
+        })
+    }
+
+    /// Works until there is nothing more to do, or it is told to stop.
+    ///
+    /// # Errors
+    /// A queue or the system failed for good. Messages under way stay where
+    /// their queue keeps them.
+    pub fn run(&mut self) -> Result<(Exit, Tally)> {
+        let mut ready = Vec::new();
+        let ended = loop {
+            match self.turn(&mut ready) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.log.flush();
+        match ended {
+            // Whoever read our output has seen enough: not an error.
+            Err(QueueError::Closed) => Ok((Exit::Done, self.tally)),
+            Err(error) => Err(error.failure("go on with", "the queues")),
+            Ok(()) => Ok((self.exit(), self.tally)),
+        }
+    }
+
+    fn turn(&mut self, ready: &mut Vec<Ready>) -> std::result::Result<bool, QueueError> {
+        self.take_in()?;
+        if self.stop == Stop::Now || self.is_finished() {
+            return Ok(false);
+        }
+        let sleep = self.sleep();
+        self.poller.wait(sleep, ready).map_err(QueueError::io("waiting"))?;
+        for &one in ready.iter() {
+            self.on_ready(one)?;
+        }
+        for timer in self.timers.due(Instant::now()) {
+            self.on_timer(timer)?;
+        }
+        for ticket in self.desk.advance()? {
+            self.handed(ticket);
+        }
+        if self.looked.elapsed() >= Duration::from_millis(IDLE_LOOK_MS) {
+            self.look_after()?;
+        }
+        Ok(true)
+    }
+
+    fn on_ready(&mut self, ready: Ready) -> std::result::Result<(), QueueError> {
+        match ready.token {
+            SIGNALS => self.on_signal(),
+            GUARD => self.on_guard()?,
+            token if token & CALLS != 0 => self.on_output((token & !CALLS) >> 1, token & STDERR != 0)?,
+            token if self.desk.owns(token) => {
+                self.desk.on_ready(ready);
+                if ready.readable {
+                    self.served.iter_mut().for_each(|served| served.look = true);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_guard(&mut self) -> std::result::Result<(), QueueError> {
+        loop {
+            match self.guard.as_ref().map_or(Report::Died, Guard::report) {
+                Report::Ended(ended) => self.on_end(ended)?,
+                Report::Nothing => return Ok(()),
+                Report::Died => return self.replace_guard(),
+            }
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) -> std::result::Result<(), QueueError> {
+        match timer {
+            Timer::Timeout(call) => self.on_timeout(call),
+            Timer::Retry(work) => {
+                if let Some(work) = self.waiting.remove(&work) {
+                    self.served[work.served].backing_off -= 1;
+                    self.start(work)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// First signal: no more intake, but stdin is read to its end on Ctrl-C,
+    /// for it reaches every stage of a pipeline at once. Second: stop now.
+    fn on_signal(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            let drains_stdin =
+                signal == nix::libc::SIGINT && self.reads_pipe() && pipe::stdin_is_pipe();
+            let again = self.stopped_by.is_some();
+            self.stopped_by = Some(signal);
+            self.stop = match (again, drains_stdin) {
+                (true, _) => Stop::Now,
+                (false, true) => Stop::No,
+                (false, false) => Stop::Draining,
+            };
+        }
+    }
+
+    fn look_after(&mut self) -> std::result::Result<(), QueueError> {
+        self.looked = Instant::now();
+        for notice in self.desk.look_after()? {
+            self.log.line(&notice);
+        }
+        self.served.iter_mut().for_each(|served| served.look = true);
+        if let Some(run) = &self.until.run
+            && crate::queue::mqueue::registry::run_record(run)?.is_none()
+        {
+            self.stop = Stop::Draining;
+        }
+        Ok(())
+    }
+
+    fn sleep(&self) -> Duration {
+        if self.desk.has_more() && self.stop == Stop::No && self.served.iter().any(|s| s.listening) {
+            return Duration::ZERO;
+        }
+        let now = Instant::now();
+        let tick = Duration::from_millis(IDLE_LOOK_MS).saturating_sub(now - self.looked);
+        self.timers.next().map_or(tick, |due| tick.min(due.saturating_duration_since(now)))
+    }
+
+    fn reads_pipe(&mut self) -> bool {
+        let ports: Vec<Port> = self.served.iter().map(|served| served.serve.from).collect();
+        ports.iter().any(|port| self.is_pipe(*port))
+    }
+
+    fn is_pipe(&mut self, port: Port) -> bool {
+        self.desk.connection(port.connection).capabilities().scheme == "-"
+    }
+
+    fn is_finished(&mut self) -> bool {
+        let busy = !self.calls.is_empty() || self.desk.is_waiting();
+        if busy {
+            return false;
+        }
+        // A message from a queue stays there while it waits out a back-off;
+        // one from a pipe is nowhere else.
+        let waits = !self.waiting.is_empty() && (self.stop == Stop::No || self.reads_pipe());
+        let exhausted = self.served.iter().all(|served| self.desk.is_exhausted(served.serve.from));
+        let idle = self.until.idle.is_some_and(|idle| self.last_message.elapsed() >= idle);
+        let counted = self.until.count.is_some_and(|count| self.taken >= count);
+        !waits && (self.stop != Stop::No || exhausted || idle || counted)
+    }
+
+    fn exit(&mut self) -> Exit {
+        let unread = self.served.iter().any(|served| !self.desk.is_exhausted(served.serve.from));
+        let cut_off = self.stop == Stop::Now || (unread && self.reads_pipe());
+        match self.stopped_by {
+            Some(signal) if cut_off => Exit::by_signal(signal),
+            _ if self.tally.dead > 0 => Exit::SomeFailed,
+            _ => Exit::Done,
+        }
+    }
+}

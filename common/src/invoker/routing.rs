@@ -1,0 +1,100 @@
+//! What an invoker needs to know to route: the chain, and where each of its
+//! targets is. A single function on pipes or queues is a chain of one.
+
+use super::dead::DeadSink;
+use crate::chain::condition::Conditions;
+use crate::chain::{Chain, Function, RunSpec, naming, program};
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::queue::{Desk, Port};
+use std::path::Path;
+
+/// Where everything goes.
+pub struct Routing {
+    /// The chain.
+    pub chain: Chain,
+    /// Its conditions, compiled.
+    pub conditions: Conditions,
+    /// What each function's process is started from.
+    pub specs: Vec<RunSpec>,
+    /// Input queue of each function; none outside a run.
+    pub inputs: Vec<Option<Port>>,
+    /// Where results go: the reply queue of a run, or what `--to` says.
+    pub results: Port,
+    /// Where dead letters go; in a run, with the results.
+    pub dead: Option<DeadSink>,
+    /// `source` of the events functions make.
+    pub source: String,
+    /// Keep a trailing line feed of what functions print.
+    pub exact: bool,
+}
+
+impl Routing {
+    /// Routing for one function outside a run.
+    ///
+    /// # Errors
+    /// The program is not there or cannot be run.
+    pub fn single(function: Function, folder: &Path, results: Port, dead: DeadSink, exact: bool) -> Result<Self> {
+        let chain = alone(function, folder);
+        let specs = specs(&chain)?;
+        let source = format!("/faas/{}", chain.functions[0].name);
+        let conditions = Conditions::of(&chain);
+        Ok(Self { chain, conditions, specs, inputs: vec![None], results, dead: Some(dead), source, exact })
+    }
+
+    /// Routing for a run: opens all of its queues for sending.
+    ///
+    /// # Errors
+    /// A queue is not there; the run was not opened, or is over.
+    pub fn run(chain: Chain, run: &str, desk: &mut Desk, connection: usize) -> Result<Self> {
+        let mut ports = Vec::new();
+        for (_, name) in naming::all(&chain, run) {
+            let queue = desk.connection(connection).open_send(&name).map_err(|error| {
+                error.failure("open", &format!("mq:/{name}"))
+            })?;
+            ports.push(Port { connection, queue });
+        }
+        let results = ports.pop().unwrap_or(Port { connection, queue: crate::queue::QueueId(0) });
+        let conditions = Conditions::of(&chain);
+        let specs = specs(&chain)?;
+        let source = format!("/faas/{}", chain.name);
+        let inputs = ports.into_iter().map(Some).collect();
+        Ok(Self { chain, conditions, specs, inputs, results, dead: None, source, exact: false })
+    }
+}
+
+/// Where each function's process comes from.
+///
+/// # Errors
+/// A program is not there or cannot be run.
+pub fn specs(chain: &Chain) -> Result<Vec<RunSpec>> {
+    let spec = |function: &Function| {
+        program::run_spec(chain, function).map_err(|missing| {
+            Failure::new(Exit::Usage, "run", &function.name, &missing).cure(missing.cure())
+        })
+    };
+    chain.functions.iter().map(spec).collect()
+}
+
+fn alone(function: Function, folder: &Path) -> Chain {
+    Chain {
+        name: function.name.clone(),
+        functions: vec![function],
+        start: vec![0],
+        rules: Vec::new(),
+        layout: crate::chain::Layout::PerFunction,
+        deadline: std::time::Duration::MAX,
+        deliver: crate::chain::Deliver::AtLeastOnce,
+        queues: std::collections::BTreeMap::new(),
+        digest: String::new(),
+        folder: folder.to_owned(),
+    }
+}
+
+/// Checks that every program of a chain is there and can be run.
+///
+/// # Errors
+/// The first that is not.
+pub fn check_programs(chain: &Chain) -> Result<()> {
+    specs(chain).map(drop)
+}

@@ -1,0 +1,35 @@
+//! A message in work, and the count of what became of messages.
+
+use crate::event::Event;
+use crate::queue::Receipt;
+
+/// A message that was taken and is not settled.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// Number of this work.
+    pub(super) number: u64,
+    /// Index of the served function.
+    pub(super) served: usize,
+    pub(super) receipt: Receipt,
+    pub(super) event: Event,
+    /// Attempts started so far, by whomever.
+    pub(super) attempts: u32,
+    /// What the function said on stderr and has not been passed on: the
+    /// beginning of a line.
+    pub(super) stderr_line: Vec<u8>,
+    /// How much of it was passed on.
+    pub(super) stderr_passed: usize,
+}
+
+/// What became of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Calls that succeeded.
+    pub done: u64,
+    /// Messages whose branch ended quietly.
+    pub dropped: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Attempts after a first.
+    pub retried: u64,
+}

@@ -1,0 +1,217 @@
+//! The processes of a run: one trigger, and invokers. They are killed by the
+//! kernel if the runner dies, however it does.
+
+#![allow(unsafe_code)]
+
+use super::Options;
+use crate::chain::Chain;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::limits::RESTARTS_MAX;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::unistd::{Pid, getpid, getppid, pipe2};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// The children of a run.
+pub(super) struct Children {
+    trigger: Option<Child>,
+    invokers: Vec<Invoker>,
+    /// What the trigger says of its progress.
+    pub(super) status: File,
+    status_text: Vec<u8>,
+}
+
+struct Invoker {
+    args: Vec<String>,
+    child: Option<Child>,
+    restarts: u32,
+}
+
+/// What the trigger said: its name, and how many events it has handed over.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(super) struct TriggerStatus {
+    pub(super) trigger: String,
+    pub(super) accepted: u64,
+}
+
+/// A child that ended.
+pub(super) enum Gone {
+    /// The trigger.
+    Trigger(ExitStatus),
+    /// An invoker that was started again.
+    Restarted(String),
+    /// An invoker that will not be started again.
+    Invoker(String),
+}
+
+impl Children {
+    pub(super) fn start(options: &Options, chain: &Chain, run: &str) -> Result<Self> {
+        let file = options.chain.canonicalize().unwrap_or_else(|_| options.chain.clone());
+        let base = ["--chain".to_owned(), file.display().to_string(), "--run".to_owned(), run.to_owned()];
+        let shares: Vec<Vec<String>> = match options.invokers {
+            Some(count) => vec![Vec::new(); count.max(1)],
+            None => {
+                let own = |name: &str| vec!["--functions".to_owned(), name.to_owned()];
+                chain.functions.iter().map(|function| own(&function.name)).collect()
+            }
+        };
+        let (status, their_status) = pipe2(OFlag::O_CLOEXEC).map_err(|e| started("a pipe", &e.into()))?;
+        fcntl(&status, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| started("a pipe", &e.into()))?;
+        let mut children =
+            Self { trigger: None, invokers: Vec::new(), status: File::from(status), status_text: Vec::new() };
+        for share in shares {
+            let args = [base.as_slice(), &share].concat();
+            let child = Some(spawn("faas-invoke", &args, Stdio::null(), true, None)?);
+            children.invokers.push(Invoker { args, child, restarts: 0 });
+        }
+        let args = trigger_args(&base, options, &their_status);
+        children.trigger = Some(spawn("faas-trigger", &args, Stdio::inherit(), false, Some(their_status))?);
+        Ok(children)
+    }
+
+    /// What the trigger has said since; the latest.
+    pub(super) fn read_status(&mut self) -> Option<TriggerStatus> {
+        let mut chunk = [0_u8; 4096];
+        while let Ok(len @ 1..) = self.status.read(&mut chunk) {
+            self.status_text.extend_from_slice(&chunk[..len]);
+        }
+        let end = self.status_text.iter().rposition(|&byte| byte == b'\n')?;
+        let lines: Vec<u8> = self.status_text.drain(..=end).collect();
+        let last = lines[..end].rsplit(|&byte| byte == b'\n').next()?;
+        serde_json::from_slice(last).ok()
+    }
+
+    /// Children that ended since; invokers are started again while `restart`.
+    pub(super) fn reap(&mut self, restart: bool) -> Vec<Gone> {
+        let mut gone = Vec::new();
+        if let Some(Ok(Some(status))) = self.trigger.as_mut().map(Child::try_wait) {
+            self.trigger = None;
+            gone.push(Gone::Trigger(status));
+        }
+        for invoker in &mut self.invokers {
+            let Some(Ok(Some(status))) = invoker.child.as_mut().map(Child::try_wait) else { continue };
+            invoker.child = None;
+            let what = format!("{} ended: {}", invoker.name(), describe(status));
+            let hopeless = matches!(status.code(), Some(2 | 69 | 77));
+            if !restart || hopeless || invoker.restarts >= RESTARTS_MAX {
+                gone.push(Gone::Invoker(what));
+                continue;
+            }
+            invoker.restarts += 1;
+            match spawn("faas-invoke", &invoker.args, Stdio::null(), true, None) {
+                Ok(child) => {
+                    invoker.child = Some(child);
+                    gone.push(Gone::Restarted(what));
+                }
+                Err(failure) => gone.push(Gone::Invoker(format!("{what}; {}", failure.reason))),
+            }
+        }
+        gone
+    }
+
+    /// Asks the trigger to stop.
+    pub(super) fn stop_trigger(&self) {
+        signal(self.trigger.as_ref(), Signal::SIGTERM);
+    }
+
+    /// Ends all of them: politely first, unless `now`.
+    pub(super) fn end(&mut self, now: bool) {
+        let how = if now { Signal::SIGKILL } else { Signal::SIGTERM };
+        let all = || self.trigger.iter().chain(self.invokers.iter().filter_map(|i| i.child.as_ref()));
+        all().for_each(|child| signal(Some(child), how));
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        let children = self.trigger.iter_mut().chain(self.invokers.iter_mut().filter_map(|i| i.child.as_mut()));
+        for child in children {
+            while matches!(child.try_wait(), Ok(None)) {
+                if std::time::Instant::now() >= patience {
+                    signal(Some(child), Signal::SIGKILL);
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+impl Invoker {
+    fn name(&self) -> String {
+        match self.args.iter().position(|arg| arg == "--functions") {
+            Some(at) => format!("the invoker of {}", self.args[at + 1]),
+            None => "an invoker".to_owned(),
+        }
+    }
+}
+
+fn trigger_args(base: &[String], options: &Options, status: &OwnedFd) -> Vec<String> {
+    let mut args = base.to_vec();
+    let shape = clap::ValueEnum::to_possible_value(&options.pipe.input);
+    args.extend(["--status-fd".to_owned(), status.as_raw_fd().to_string()]);
+    args.extend(["--input".to_owned(), shape.map_or_else(String::new, |v| v.get_name().to_owned())]);
+    if let Some(limit) = options.pipe.max_line {
+        args.extend(["--max-line".to_owned(), limit.to_string()]);
+    }
+    if options.quiet {
+        args.push("--quiet".to_owned());
+    }
+    args
+}
+
+/// What became of a process, in words.
+pub(super) fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal().map(Signal::try_from)) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(Ok(signal))) => format!("killed by {signal}"),
+        _ => "killed".to_owned(),
+    }
+}
+
+fn signal(child: Option<&Child>, signal: Signal) {
+    if let Some(child) = child {
+        // A child that is not reaped keeps its id, so this hits nobody else.
+        let _ = kill(Pid::from_raw(child.id() as i32), signal);
+    }
+}
+
+/// Invokers get a process group of their own, so that a Ctrl-C reaches the
+/// runner, which drains them; the trigger may read from the terminal and stays.
+fn spawn(tool: &str, args: &[String], stdin: Stdio, own_group: bool, kept: Option<OwnedFd>) -> Result<Child> {
+    let runner = getpid();
+    let mut command = Command::new(beside_us(tool));
+    command.args(args).stdin(stdin).stdout(Stdio::null());
+    if own_group {
+        command.process_group(0);
+    }
+    // SAFETY: between fork and exec only async-signal-safe calls are made:
+    // prctl, getppid, sigprocmask, fcntl. The forking thread is the main
+    // thread, so PR_SET_PDEATHSIG fires when the process ends and not before.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            if getppid() != runner {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            if let Some(kept) = &kept {
+                fcntl(kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
+            }
+            Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+        });
+    }
+    command.spawn().map_err(|error| started(tool, &error))
+}
+
+fn started(tool: &str, error: &io::Error) -> Failure {
+    let failure = Failure::io("start", tool, error);
+    Failure { exit: Exit::Unreachable, ..failure }.cure("make install, so that all tools are in one place")
+}
+
+/// The tool in our own folder, else wherever PATH has it.
+fn beside_us(tool: &str) -> PathBuf {
+    let ours = std::env::current_exe().ok();
+    let beside = ours.as_deref().and_then(Path::parent).map(|folder| folder.join(tool));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(tool))
+}

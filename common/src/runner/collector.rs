@@ -1,0 +1,339 @@
+//! Takes the replies of a run: prints results, keeps dead letters, and counts
+//! the credit that comes back, until nothing is missing.
+
+use super::children::{Children, Gone, describe};
+use super::progress::Progress;
+use super::summary::Summary;
+use crate::chain::ending::Endings;
+use crate::chain::{Chain, naming};
+use crate::cli::log::Log;
+use crate::error::{Failure, Result};
+use crate::event::{Event, Verdict};
+use crate::exit::Exit;
+use crate::invoker::DeadSink;
+use crate::limits::IDLE_LOOK_MS;
+use crate::poll::{Interest, Poller};
+use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
+use crate::signals::Signals;
+use nix::sys::signal::Signal;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+const SIGNALS: u64 = 1 << 60;
+const STATUS: u64 = 1 << 61;
+
+/// Most replies taken at once, and most whose results wait to be written.
+const BATCH: usize = 64;
+
+/// How long everything must have been still before what is missing is lost.
+const STILL: Duration = Duration::from_secs(2);
+
+pub(super) struct Collector {
+    desk: Desk,
+    poller: Rc<Poller>,
+    replies: Port,
+    results: Port,
+    children: Children,
+    dead: DeadSink,
+    log: Log,
+    signals: Signals,
+    progress: Progress,
+    endings: Endings,
+    summary: Summary,
+    queues: Vec<String>,
+    /// Name of our trigger, once it has said it.
+    trigger: Option<String>,
+    trigger_ended: bool,
+    trigger_failed: bool,
+    invoker_gone: bool,
+    /// Hand-offs that wait for stdout.
+    waiting: HashSet<u64>,
+    stopped_by: Option<i32>,
+    stop_now: bool,
+    closed: bool,
+    looked: Instant,
+    still_since: Option<Instant>,
+}
+
+impl Collector {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        mut desk: Desk,
+        poller: Rc<Poller>,
+        (replies, results): (Port, Port),
+        children: Children,
+        dead: DeadSink,
+        log: Log,
+        chain: &Chain,
+        run: &str,
+    ) -> Result<Self> {
+        let catch = |error: std::io::Error| Failure::io("wait for", "the run", &error);
+        let signals = Signals::catch_also(&[Signal::SIGCHLD]).map_err(catch)?;
+        poller.add(&signals, SIGNALS, Interest::Read).map_err(catch)?;
+        poller.add(&children.status, STATUS, Interest::Read).map_err(catch)?;
+        desk.listen(replies, true).map_err(|error| error.failure("wait for", "replies"))?;
+        Ok(Self {
+            desk,
+            poller,
+            replies,
+            results,
+            children,
+            dead,
+            log,
+            signals,
+            progress: Progress::new(run, false),
+            endings: Endings::default(),
+            summary: Summary::new(),
+            queues: naming::all(chain, run).into_iter().map(|(_, name)| name).collect(),
+            trigger: None,
+            trigger_ended: false,
+            trigger_failed: false,
+            invoker_gone: false,
+            waiting: HashSet::new(),
+            stopped_by: None,
+            stop_now: false,
+            closed: false,
+            looked: Instant::now(),
+            still_since: None,
+        })
+    }
+
+    /// Until every invocation has ended, or what is missing is lost.
+    pub(super) fn run(&mut self) -> (Result<Exit>, Summary) {
+        let ended = loop {
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(QueueError::Closed) => {
+                    self.closed = true;
+                    break Ok(());
+                }
+                Err(error) => break Err(error.failure("collect", "replies")),
+            }
+        };
+        self.progress.end();
+        let exit = ended.map(|()| self.exit());
+        (exit, std::mem::replace(&mut self.summary, Summary::new()))
+    }
+
+    /// Ends trigger and invokers, and waits until they are gone.
+    pub(super) fn end_children(&mut self) {
+        self.children.end(self.stop_now || self.closed);
+        self.log.flush();
+    }
+
+    fn turn(&mut self) -> std::result::Result<bool, QueueError> {
+        if self.waiting.len() < BATCH {
+            let mut taken = Vec::new();
+            self.desk.receive(self.replies, BATCH - self.waiting.len(), &mut taken)?;
+            for reply in taken {
+                self.still_since = None;
+                self.take(reply)?;
+            }
+        }
+        if self.is_over() {
+            return Ok(false);
+        }
+        self.desk.listen(self.replies, self.waiting.len() < BATCH)?;
+        let mut ready = Vec::new();
+        let sleep = Duration::from_millis(IDLE_LOOK_MS).saturating_sub(self.looked.elapsed());
+        self.poller.wait(sleep, &mut ready).map_err(QueueError::io("waiting"))?;
+        for one in ready {
+            match one.token {
+                SIGNALS => self.on_signals(),
+                STATUS => self.on_status(),
+                token if self.desk.owns(token) => self.desk.on_ready(one),
+                _ => {}
+            }
+        }
+        for ticket in self.desk.advance()? {
+            self.waiting.remove(&ticket);
+        }
+        if self.looked.elapsed() >= Duration::from_millis(IDLE_LOOK_MS) {
+            self.look_after()?;
+        }
+        Ok(!self.stop_now)
+    }
+
+    fn take(&mut self, reply: Taken) -> std::result::Result<(), QueueError> {
+        let mut event = reply.event;
+        let control = event.control.take().unwrap_or_default();
+        let by = event.text("faasfunction").unwrap_or_default();
+        let key = match control.verdict {
+            // A message that fails in two functions makes two dead letters.
+            Some(Verdict::Dead) => format!("{}/{by}", event.id),
+            _ => event.id.clone(),
+        };
+        let told = self.endings.reply(&control, &key);
+        if let Some(ended) = told.ended {
+            self.summary.ended(control.started_us);
+            self.summary.dropped += u64::from(ended.results == 0 && !ended.dead);
+        }
+        self.summary.redelivered += u64::from(!told.fresh);
+        let mut handoff = Handoff { taken: Some((self.replies.connection, reply.receipt)), outputs: Vec::new() };
+        match control.verdict {
+            Some(Verdict::Result) if told.fresh => {
+                self.summary.results += 1;
+                handoff.outputs.push((self.results, event.clone()));
+            }
+            Some(Verdict::Dead) if told.fresh => self.keep_dead(&event)?,
+            _ => {}
+        }
+        match self.desk.hand_over(handoff)? {
+            Handed::Done => {}
+            Handed::Later(ticket) => drop(self.waiting.insert(ticket)),
+            Handed::Refused(error) => self.unprintable(event, &error, reply.receipt)?,
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// A result that the asked shape cannot carry becomes a dead letter.
+    fn unprintable(&mut self, mut event: Event, error: &QueueError, receipt: crate::queue::Receipt) -> std::result::Result<(), QueueError> {
+        self.summary.results -= 1;
+        event.note("faasreason", error.to_string());
+        self.keep_dead(&event)?;
+        let taken = Some((self.replies.connection, receipt));
+        self.desk.hand_over(Handoff { taken, outputs: Vec::new() }).map(drop)
+    }
+
+    fn keep_dead(&mut self, letter: &Event) -> std::result::Result<(), QueueError> {
+        self.summary.dead += 1;
+        self.dead.append(letter).map_err(|failure| {
+            self.log.failure(&failure);
+            QueueError::io("keeping a dead letter")(std::io::Error::other(failure.reason))
+        })
+    }
+
+    fn on_status(&mut self) {
+        if let Some(status) = self.children.read_status() {
+            self.summary.accepted = status.accepted;
+            self.trigger = Some(status.trigger);
+            self.show();
+        }
+        if self.trigger_ended {
+            self.poller.remove(&self.children.status);
+        }
+    }
+
+    /// First signal: the input ends and what is in flight drains. Ctrl-C
+    /// reaches the trigger by itself, and whoever writes to it. Second: now.
+    fn on_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            if signal == Signal::SIGCHLD as i32 {
+                continue;
+            }
+            self.stop_now = self.stopped_by.is_some();
+            self.stopped_by = Some(signal);
+            if signal != Signal::SIGINT as i32 || !pipe::stdin_is_pipe() {
+                self.children.stop_trigger();
+            }
+        }
+        for gone in self.children.reap(!self.stop_now) {
+            self.on_gone(gone);
+        }
+    }
+
+    fn on_gone(&mut self, gone: Gone) {
+        match gone {
+            Gone::Trigger(status) => {
+                self.on_status();
+                self.trigger_ended = true;
+                self.poller.remove(&self.children.status);
+                if !matches!(status.code(), Some(0 | 1)) && self.stopped_by.is_none() {
+                    self.trigger_failed = true;
+                    let last = match self.summary.accepted {
+                        0 => "no line was accepted".to_owned(),
+                        line => format!("the last line accepted is {line}"),
+                    };
+                    self.say(&format!("the trigger ended early ({}); {last}", describe(status)));
+                }
+            }
+            Gone::Restarted(what) => self.say(&format!("{what}; started again")),
+            Gone::Invoker(what) => {
+                self.invoker_gone = true;
+                self.stop_now = true;
+                self.say(&format!("{what}; it is not started again, the run ends"));
+            }
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        if self.progress.is_shown() {
+            self.progress.line(&format!("faas-chain: {text}"));
+        } else {
+            self.log.line(text);
+        }
+    }
+
+    fn show(&self) {
+        let summary = &self.summary;
+        self.progress.update(summary.accepted, self.endings.count, summary.results, summary.dead);
+    }
+
+    fn look_after(&mut self) -> std::result::Result<(), QueueError> {
+        self.looked = Instant::now();
+        for notice in self.desk.look_after()? {
+            self.say(&notice);
+        }
+        for gone in self.children.reap(!self.stop_now) {
+            self.on_gone(gone);
+        }
+        if !self.trigger_ended || !self.is_still()? {
+            self.still_since = None;
+        } else if self.still_since.get_or_insert_with(Instant::now).elapsed() >= STILL {
+            self.summary.lost = self.missing();
+        }
+        Ok(())
+    }
+
+    /// Nothing waits, nothing is in work, nothing is being written.
+    fn is_still(&mut self) -> std::result::Result<bool, QueueError> {
+        if !self.waiting.is_empty() {
+            return Ok(false);
+        }
+        for name in self.queues.clone() {
+            let stat = self.desk.connection(self.replies.connection).stat(&name)?;
+            if stat.depth > 0 || stat.held > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn missing(&self) -> Vec<u64> {
+        let trigger = self.trigger.as_deref().unwrap_or_default();
+        self.endings.missing(trigger, self.summary.accepted)
+    }
+
+    fn is_over(&self) -> bool {
+        let all = self.trigger_ended && self.waiting.is_empty();
+        all && (!self.summary.lost.is_empty() || self.all_ended())
+    }
+
+    fn all_ended(&self) -> bool {
+        match &self.trigger {
+            None => true,
+            // Counting is cheap; who else feeds the run is not ours to wait for.
+            Some(_) if self.endings.count < self.summary.accepted => false,
+            Some(trigger) => self.endings.missing(trigger, self.summary.accepted).is_empty(),
+        }
+    }
+
+    fn exit(&mut self) -> Exit {
+        if self.closed {
+            return Exit::Done;
+        }
+        if (self.stop_now || self.stopped_by.is_some()) && !self.invoker_gone {
+            self.summary.lost = Vec::new();
+            return Exit::by_signal(self.stopped_by.unwrap_or(2));
+        }
+        if self.invoker_gone {
+            self.summary.lost = self.missing();
+        }
+        let failed = self.trigger_failed || self.invoker_gone || self.summary.dead > 0;
+        if failed || !self.summary.lost.is_empty() { Exit::SomeFailed } else { Exit::Done }
+    }
+}
+

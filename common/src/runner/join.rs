@@ -1,0 +1,146 @@
+//! Opening a run, and joining one that is open.
+
+use crate::chain::{Chain, ChainError, naming};
+use crate::clock;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::queue::mqueue::registry::{self, RunGuard, RunRecord};
+use crate::invoker::Serve;
+use crate::queue::{Connection, Desk, Port, QueueError, QueueSpec};
+use std::path::Path;
+
+/// A run's chain file must be the one the run was opened with.
+///
+/// # Errors
+/// The run is not open, or was opened with another file.
+pub fn check_run(chain: &Chain, run: &str, path: &Path) -> Result<()> {
+    let record = crate::queue::mqueue::registry::run_record(run)
+        .map_err(|error| error.failure("join", run))?;
+    let Some(record) = record else {
+        let cure = format!("faas-queue new --chain {} --run {run}", path.display());
+        return Err(Failure::new(Exit::Unreachable, "join run", run, "it is not open").cure(cure));
+    };
+    if record.digest != chain.digest {
+        let reason = format!("it was opened with another version of {}", path.display());
+        return Err(Failure::new(Exit::Usage, "join run", run, reason)
+            .cure("the file it was opened with, or a new run"));
+    }
+    Ok(())
+}
+
+/// Loads a chain and refuses what is not built yet or cannot be kept.
+///
+/// # Errors
+/// Every flaw, as failures.
+pub fn load_chain(path: &Path, action: &str) -> std::result::Result<Chain, Vec<Failure>> {
+    let failures = |error: ChainError| error.failures(action);
+    let chain = crate::chain::load(path).map_err(failures)?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ChainError::Read(path.to_owned(), error).failures(action))?;
+    let flaws = crate::chain::gate(&chain, &text, &crate::queue::mqueue::CAPABILITIES);
+    if flaws.is_empty() { Ok(chain) } else { Err(ChainError::Flaws(path.to_owned(), flaws).failures(action)) }
+}
+
+/// A connection to the queues of this host, for a run.
+///
+/// # Errors
+/// Its state directory cannot be used.
+pub fn connect_run() -> Result<Box<dyn Connection>> {
+    crate::queue::mqueue::connect("").map_err(|error| error.failure("open", "mq:"))
+}
+
+/// Opens a run: its record and all of its queues. A failure leaves nothing.
+///
+/// # Errors
+/// There is a run of that name, or a queue cannot be made.
+pub fn open_run(chain: &Chain, run: &str, runner: Option<u32>, connection: &mut dyn Connection) -> Result<RunGuard> {
+    let record = RunRecord {
+        digest: chain.digest.clone(),
+        chain: chain.name.clone(),
+        created: clock::rfc3339_now(),
+        runner,
+    };
+    let guard = registry::open_run(run, &record).map_err(|error| match error {
+        QueueError::Exists => Failure::new(Exit::SomeFailed, "open run", run, "there is one of that name")
+            .cure(format!("another name, or faas-queue rm --run {run}")),
+        error => error.failure("open run", run),
+    })?;
+    for (function, name) in naming::all(chain, run) {
+        let spec = spec_of(chain, function, run);
+        if let Err(error) = connection.create(&name, &spec) {
+            let failure = error.failure("create", &format!("mq:/{name}"));
+            // The failure told is the first one.
+            let _ = close_run(chain, run, connection);
+            return Err(failure);
+        }
+    }
+    Ok(guard)
+}
+
+/// Removes a run's queues, with all they hold, and its record.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn close_run(chain: &Chain, run: &str, connection: &mut dyn Connection) -> Result<()> {
+    for (_, name) in naming::all(chain, run) {
+        match connection.remove(&name) {
+            Ok(()) | Err(QueueError::NoSuchQueue) => {}
+            Err(error) => return Err(error.failure("remove", &format!("mq:/{name}"))),
+        }
+    }
+    registry::close_run(run).map_err(|error| error.failure("close run", run))
+}
+
+/// What the chain file says of a function's queue; of the reply queue, what
+/// it says of all.
+fn spec_of(chain: &Chain, function: Option<usize>, run: &str) -> QueueSpec {
+    let all = chain.queues.get("*").cloned().unwrap_or_default();
+    let own = function
+        .and_then(|index| chain.queues.get(&chain.functions[index].name).cloned())
+        .unwrap_or_default();
+    QueueSpec {
+        capacity: own.capacity.or(all.capacity),
+        message_size: None,
+        order: own.order,
+        when_full: own.when_full,
+        demand: own.capacity.is_some() || own.order.is_some() || own.when_full.is_some(),
+        run: Some(run.to_owned()),
+    }
+}
+
+/// Indices of the functions to serve; all of them when none is named.
+///
+/// # Errors
+/// The chain has no function of that name.
+pub fn functions(chain: &Chain, names: &[String]) -> Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..chain.functions.len()).collect());
+    }
+    let known = || chain.functions.iter().map(|function| function.name.as_str());
+    names
+        .iter()
+        .map(|name| {
+            chain.find(name).ok_or_else(|| {
+                let cure = crate::units::nearest(name, known())
+                    .unwrap_or_else(|| known().collect::<Vec<_>>().join(", "));
+                Failure::new(Exit::Usage, "find function", name, format!("chain {} has none of that name", chain.name))
+                    .cure(cure)
+            })
+        })
+        .collect()
+}
+
+/// Opens a function's input queue to serve it, with its own concurrency or `jobs`.
+///
+/// # Errors
+/// The queue is not there.
+pub fn serve(chain: &Chain, function: usize, run: &str, jobs: Option<u32>, desk: &mut Desk, connection: usize) -> Result<Serve> {
+    let name = naming::input(run, &chain.functions[function].name);
+    let queue = desk
+        .connection(connection)
+        .open_receive(&name)
+        .map_err(|error| error.failure("open", &format!("mq:/{name}")))?;
+    let own = chain.functions[function].concurrency;
+    let concurrency = jobs.map_or(own, |jobs| jobs as usize);
+    Ok(Serve { function, from: Port { connection, queue }, concurrency })
+}

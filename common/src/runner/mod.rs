@@ -1,0 +1,100 @@
+//! `faas-chain run`: opens a run, starts a trigger and invokers as processes
+//! of their own, prints results as they come, knows the end by the credit
+//! that came back, and leaves nothing behind.
+
+mod children;
+mod collector;
+pub mod join;
+mod progress;
+mod summary;
+
+use crate::chain::{Chain, naming};
+use crate::cli::log::Log;
+use crate::cli::shared::PipeFlags;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invoker::DeadSink;
+use crate::poll::Poller;
+use crate::queue::{Desk, Port};
+use crate::clock;
+use children::Children;
+use collector::Collector;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// What is run and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The chain file.
+    pub chain: PathBuf,
+    /// Name of the run; chosen when there is none.
+    pub run: Option<String>,
+    /// So many invokers that serve all functions, instead of one for each.
+    pub invokers: Option<usize>,
+    /// File for dead letters.
+    pub dead: Option<PathBuf>,
+    /// Shapes of stdin and stdout.
+    pub pipe: PipeFlags,
+    /// Only failures on stderr.
+    pub quiet: bool,
+}
+
+/// Runs a chain over stdin.
+///
+/// # Errors
+/// The chain file has flaws, or the run cannot be opened.
+pub fn run(options: &Options) -> Result<Exit, Vec<Failure>> {
+    let chain = join::load_chain(&options.chain, "run")?;
+    let name = match &options.run {
+        Some(name) if !naming::is_run_name(name) => {
+            let failure = Failure::new(Exit::Usage, "open run", name, "this is not a name");
+            return Err(vec![failure.cure("a letter, then letters, digits, dashes and underscores")]);
+        }
+        Some(name) => name.clone(),
+        None => naming::new_run(&chain.name, clock::random_u64()),
+    };
+    crate::invoker::check_programs(&chain).map_err(one)?;
+    open_and_collect(options, &chain, &name).map_err(one)
+}
+
+fn one(failure: Failure) -> Vec<Failure> {
+    vec![failure]
+}
+
+fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error::Result<Exit> {
+    let poller = Rc::new(Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?);
+    let mut connection = join::connect_run()?;
+    let guard = join::open_run(chain, run, Some(std::process::id()), connection.as_mut())?;
+    let collected = collect(options, chain, run, poller, connection);
+    // Every process of the run is gone by now; nobody can write to it again.
+    let closed = join::connect_run()
+        .and_then(|mut connection| join::close_run(chain, run, connection.as_mut()));
+    drop(guard);
+    collected.and_then(|exit| closed.map(|()| exit))
+}
+
+fn collect(
+    options: &Options,
+    chain: &Chain,
+    run: &str,
+    poller: Rc<Poller>,
+    mut connection: Box<dyn crate::queue::Connection>,
+) -> crate::error::Result<Exit> {
+    let reply = naming::reply(run);
+    let queue = connection
+        .open_receive(&reply)
+        .map_err(|error| error.failure("open", &format!("mq:/{reply}")))?;
+    let mut desk = Desk::new(poller.clone());
+    let replies = Port { connection: desk.add(connection), queue };
+    let stdout = options.pipe.connection("-", false);
+    let results = Port { connection: desk.add(Box::new(stdout)), queue: crate::queue::QueueId(1) };
+    let children = Children::start(options, chain, run)?;
+    let dead = options.dead.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.dead.ndjson")));
+    let log = Log::new("faas-chain", options.quiet);
+    let mut collector =
+        Collector::new(desk, poller, (replies, results), children, DeadSink::file(&dead), log, chain, run)?;
+    let (exit, summary) = collector.run();
+    collector.end_children();
+    summary.print(run, &dead, options.quiet);
+    exit
+}

@@ -1,0 +1,80 @@
+//! What a run came to, in one line on stderr.
+
+use crate::units::show_duration;
+use hdrhistogram::Histogram;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Counts of a run.
+#[derive(Debug)]
+pub(super) struct Summary {
+    began: Instant,
+    /// Invocations the trigger accepted.
+    pub(super) accepted: u64,
+    /// Results printed.
+    pub(super) results: u64,
+    /// Invocations that ended without result and without dead letter.
+    pub(super) dropped: u64,
+    /// Dead letters.
+    pub(super) dead: u64,
+    /// Replies that came again.
+    pub(super) redelivered: u64,
+    /// Invocations that never ended.
+    pub(super) lost: Vec<u64>,
+    /// From acceptance to the end, in microseconds.
+    latency: Histogram<u64>,
+}
+
+impl Summary {
+    pub(super) fn new() -> Self {
+        let latency = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
+        Self {
+            began: Instant::now(),
+            accepted: 0,
+            results: 0,
+            dropped: 0,
+            dead: 0,
+            redelivered: 0,
+            lost: Vec::new(),
+            latency,
+        }
+    }
+
+    /// Records how long an invocation took.
+    pub(super) fn ended(&mut self, started_us: u64) {
+        let took = crate::clock::unix_us().saturating_sub(started_us);
+        self.latency.saturating_record(took.max(1));
+    }
+
+    pub(super) fn print(&self, run: &str, dead_file: &Path, quiet: bool) {
+        let mut text = format!(
+            "faas-chain: {run}: {} in, {} out, {} dropped, {} dead, {} lost in {}",
+            self.accepted,
+            self.results,
+            self.dropped,
+            self.dead,
+            self.lost.len(),
+            show_duration(self.began.elapsed()),
+        );
+        if !self.latency.is_empty() {
+            let at = |quantile| show_duration(Duration::from_micros(self.latency.value_at_quantile(quantile)));
+            text += &format!("; p50 {}, p99 {}", at(0.5), at(0.99));
+        }
+        if self.redelivered > 0 {
+            text += &format!("; {} redelivered inside", self.redelivered);
+        }
+        text.push('\n');
+        if self.dead > 0 {
+            text += &format!("faas-chain: {run}: dead letters are in {}\n", dead_file.display());
+        }
+        if !self.lost.is_empty() {
+            let names: Vec<String> = self.lost.iter().take(20).map(u64::to_string).collect();
+            let more = if self.lost.len() > 20 { ", ..." } else { "" };
+            text += &format!("faas-chain: {run}: lost: input {}{more}\n", names.join(", "));
+        }
+        if !quiet || self.dead > 0 || !self.lost.is_empty() {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Moving events from one place to another without a function between: what
+//! a trigger does, and `put` and `get`. The order is kept, and what is taken
+//! is settled only after it has arrived.
+
+use crate::cli::log::Log;
+use crate::error::{Failure, Result};
+use crate::event::Event;
+use crate::exit::Exit;
+use crate::limits::IDLE_LOOK_MS;
+use crate::poll::{Interest, Poller};
+use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
+use crate::signals::Signals;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+const SIGNALS: u64 = 1 << 60;
+
+/// Most messages taken at once.
+const BATCH: usize = 64;
+
+/// When a transfer ends, other than with its source.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Until {
+    /// After this many events.
+    pub count: Option<u64>,
+    /// When no event could be moved for this long. Zero: what is there now.
+    pub timeout: Option<Duration>,
+}
+
+/// How a transfer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Events that arrived.
+    pub moved: u64,
+    /// Records that were no events, or could not be written.
+    pub bad: u64,
+    /// What ended it.
+    pub end: End,
+}
+
+/// What ended a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The source, or the count.
+    Done,
+    /// The timeout.
+    TimedOut,
+    /// The reader of its output has seen enough.
+    Closed,
+    /// This signal.
+    Signal(i32),
+}
+
+impl Report {
+    /// The exit code it makes.
+    pub fn exit(&self) -> Exit {
+        match self.end {
+            End::Signal(signal) => Exit::by_signal(signal),
+            End::TimedOut => Exit::TryAgain,
+            End::Done if self.bad > 0 => Exit::SomeFailed,
+            End::Done | End::Closed => Exit::Done,
+        }
+    }
+}
+
+/// What to do with an event that was taken.
+pub enum Step {
+    /// Send these, then settle it.
+    Send(Vec<(Port, Event)>),
+    /// It is no event: it was dealt with, settle it.
+    Bad(Vec<(Port, Event)>),
+}
+
+/// A transfer from one queue or pipe.
+pub struct Transfer {
+    /// The connections.
+    pub desk: Desk,
+    /// Their epoll set.
+    pub poller: Rc<Poller>,
+    /// Where events come from.
+    pub from: Port,
+    /// When to end.
+    pub until: Until,
+    /// Where to talk.
+    pub log: Log,
+}
+
+impl Transfer {
+    /// Moves events: `step` says where each goes, `moved` is told how many
+    /// have arrived whenever that changes.
+    ///
+    /// # Errors
+    /// A queue failed for good, or can never carry one of the events.
+    pub fn run(
+        &mut self,
+        mut step: impl FnMut(Taken) -> Result<Step>,
+        mut moved: impl FnMut(u64) -> Result<()>,
+    ) -> Result<Report> {
+        let mut signals = Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
+        self.poller
+            .add(&signals, SIGNALS, Interest::Read)
+            .map_err(|error| Failure::io("wait for", "signals", &error))?;
+        let mut report = Report { moved: 0, bad: 0, end: End::Done };
+        let mut state = State { last: Instant::now(), taken: 0, waits_for: None, batch: Vec::new(), stop: None, interrupted: false };
+        loop {
+            match self.turn(&mut state, &mut report, &mut step, &mut moved, &mut signals) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Fault::Told(failure)) => return Err(failure),
+                Err(Fault::Queue(QueueError::Closed)) => {
+                    report.end = End::Closed;
+                    break;
+                }
+                Err(Fault::Queue(error)) => {
+                    let name = self.desk.connection(self.from.connection).name_of(self.from.queue);
+                    return Err(error.failure("move events from", &name));
+                }
+            }
+        }
+        self.log.flush();
+        Ok(report)
+    }
+
+    fn turn(
+        &mut self,
+        state: &mut State,
+        report: &mut Report,
+        step: &mut impl FnMut(Taken) -> Result<Step>,
+        moved: &mut impl FnMut(u64) -> Result<()>,
+        signals: &mut Signals,
+    ) -> std::result::Result<bool, Fault> {
+        while state.waits_for.is_none() && !state.batch.is_empty() {
+            let taken = state.batch.remove(0);
+            let receipt = (self.from.connection, taken.receipt);
+            let (outputs, good) = match step(taken)? {
+                Step::Send(outputs) => (outputs, true),
+                Step::Bad(outputs) => (outputs, false),
+            };
+            report.bad += u64::from(!good);
+            match self.desk.hand_over(Handoff { taken: Some(receipt), outputs })? {
+                Handed::Done => arrived(state, report, good, moved)?,
+                Handed::Later(ticket) => state.waits_for = Some((ticket, good)),
+                Handed::Refused(error) => return Err(Fault::Queue(error)),
+            }
+        }
+        if state.waits_for.is_none() && !self.take(state, report)? {
+            return Ok(false);
+        }
+        self.wait(state, report, moved, signals)
+    }
+
+    /// Takes the next batch; `false` when the transfer is over.
+    fn take(&mut self, state: &mut State, report: &mut Report) -> std::result::Result<bool, Fault> {
+        let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(state.taken));
+        if let Some(signal) = state.stop {
+            report.end = End::Signal(signal);
+            return Ok(false);
+        }
+        if left == 0 {
+            return Ok(false);
+        }
+        let most = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
+        self.desk.receive(self.from, most, &mut state.batch)?;
+        state.taken += state.batch.len() as u64;
+        if !state.batch.is_empty() {
+            return Ok(true);
+        }
+        if self.desk.is_exhausted(self.from) {
+            return Ok(false);
+        }
+        if self.until.timeout.is_some_and(|timeout| state.last.elapsed() >= timeout) {
+            let enough = self.until.timeout == Some(Duration::ZERO) && report.moved > 0;
+            report.end = if enough { End::Done } else { End::TimedOut };
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn wait(
+        &mut self,
+        state: &mut State,
+        report: &mut Report,
+        moved: &mut impl FnMut(u64) -> Result<()>,
+        signals: &mut Signals,
+    ) -> std::result::Result<bool, Fault> {
+        let idle = state.batch.is_empty() && state.waits_for.is_none();
+        self.desk.listen(self.from, idle)?;
+        let mut sleep = Duration::from_millis(IDLE_LOOK_MS);
+        if let Some(timeout) = self.until.timeout {
+            sleep = sleep.min(timeout.saturating_sub(state.last.elapsed()).max(Duration::from_millis(1)));
+        }
+        let busy = !state.batch.is_empty() && state.waits_for.is_none();
+        if busy || (idle && self.desk.has_more()) {
+            sleep = Duration::ZERO;
+        }
+        let mut ready = Vec::new();
+        self.poller.wait(sleep, &mut ready).map_err(QueueError::io("waiting"))?;
+        for one in ready {
+            if one.token == SIGNALS {
+                while let Some(signal) = signals.next() {
+                    if self.stops_for(state, signal) {
+                        report.end = End::Signal(signal);
+                        return Ok(false);
+                    }
+                }
+            } else if self.desk.owns(one.token) {
+                self.desk.on_ready(one);
+            }
+        }
+        for ticket in self.desk.advance()? {
+            if let Some((_, good)) = state.waits_for.filter(|(waited, _)| *waited == ticket) {
+                state.waits_for = None;
+                arrived(state, report, good, moved)?;
+            }
+        }
+        for notice in self.desk.look_after()? {
+            self.log.line(&notice);
+        }
+        let gave_up = state.waits_for.is_some()
+            && self.until.timeout.is_some_and(|timeout| state.last.elapsed() >= timeout);
+        if gave_up {
+            report.end = End::TimedOut;
+        }
+        Ok(!gave_up)
+    }
+
+    /// Whether to stop at once; otherwise what was taken is finished first.
+    /// A Ctrl-C reaches the other end of a pipe too: then it is read to its end.
+    fn stops_for(&mut self, state: &mut State, signal: i32) -> bool {
+        let from_pipe = self.desk.connection(self.from.connection).capabilities().scheme == "-";
+        if signal == nix::libc::SIGINT && from_pipe && pipe::stdin_is_pipe() && !state.interrupted {
+            state.interrupted = true;
+            return false;
+        }
+        let again = state.stop.is_some();
+        state.stop = Some(signal);
+        again
+    }
+}
+
+struct State {
+    /// When an event last arrived, or the transfer began.
+    last: Instant,
+    taken: u64,
+    /// The hand-off that waits, and whether it is of a good event.
+    waits_for: Option<(u64, bool)>,
+    batch: Vec<Taken>,
+    stop: Option<i32>,
+    interrupted: bool,
+}
+
+fn arrived(
+    state: &mut State,
+    report: &mut Report,
+    good: bool,
+    moved: &mut impl FnMut(u64) -> Result<()>,
+) -> std::result::Result<(), Fault> {
+    state.last = Instant::now();
+    report.moved += u64::from(good);
+    moved(report.moved + report.bad)?;
+    Ok(())
+}
+
+enum Fault {
+    Told(Failure),
+    Queue(QueueError),
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Told(failure)
+    }
+}
+
+impl From<QueueError> for Fault {
+    fn from(error: QueueError) -> Self {
+        Self::Queue(error)
+    }
+}

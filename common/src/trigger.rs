@@ -1,0 +1,180 @@
+//! Events in: from stdin or a queue to a queue, or to the start of a chain,
+//! where each becomes an invocation.
+
+use crate::chain::{Chain, ending, route};
+use crate::clock;
+use crate::error::{Failure, Result};
+use crate::event::credit::Credit;
+use crate::event::{Control, Event, Verdict};
+use crate::invoker::dead::Obituary;
+use crate::invoker::DeadSink;
+use crate::queue::{Desk, Port, Taken};
+use crate::runner::join;
+use crate::transfer::{Report, Step, Transfer};
+use crate::chain::naming;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Where a trigger sends to.
+pub enum Destination {
+    /// A queue.
+    Queue(Port),
+    /// The start of a chain.
+    Run(Box<RunStart>),
+}
+
+/// The start of a run.
+pub struct RunStart {
+    chain: Chain,
+    run: String,
+    inputs: Vec<Port>,
+    reply: Port,
+}
+
+impl Destination {
+    /// Opens the start queues of a run, and its reply queue for lines that
+    /// are no events.
+    ///
+    /// # Errors
+    /// A queue is not there.
+    pub fn run(chain: &Chain, run: &str, desk: &mut Desk) -> Result<Self> {
+        let connection = desk.add(join::connect_run()?);
+        let mut open = |name: String| -> Result<Port> {
+            let opened = desk.connection(connection).open_send(&name);
+            let queue = opened.map_err(|error| error.failure("open", &format!("mq:/{name}")))?;
+            Ok(Port { connection, queue })
+        };
+        let inputs = chain
+            .functions
+            .iter()
+            .map(|function| open(naming::input(run, &function.name)))
+            .collect::<Result<Vec<_>>>()?;
+        let reply = open(naming::reply(run))?;
+        Ok(Self::Run(Box::new(RunStart { chain: chain.clone(), run: run.to_owned(), inputs, reply })))
+    }
+}
+
+/// Who is told how far the trigger is.
+pub struct Progress {
+    file: Option<File>,
+}
+
+impl Progress {
+    /// A descriptor of this process, or nobody.
+    ///
+    /// # Errors
+    /// There is no such descriptor.
+    pub fn to(fd: Option<u32>) -> Result<Self> {
+        let open = |fd: u32| {
+            let path = format!("/proc/self/fd/{fd}");
+            File::options().write(true).open(&path).map_err(|e| Failure::io("write to", path, &e))
+        };
+        Ok(Self { file: fd.map(open).transpose()? })
+    }
+
+    fn tell(&mut self, trigger: &str, accepted: u64) {
+        if let Some(file) = &mut self.file {
+            let line = format!("{{\"trigger\":\"{trigger}\",\"accepted\":{accepted}}}\n");
+            // A runner that is gone ends this process by other means.
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+}
+
+/// A trigger.
+pub struct Trigger {
+    destination: Destination,
+    dead: DeadSink,
+    progress: Progress,
+    name: String,
+}
+
+impl Trigger {
+    /// Lines that are no events go to the file `dead`, or in a run to its
+    /// dead letters.
+    pub fn new(destination: Destination, dead: &Path, progress: Progress) -> Self {
+        let name = format!("{:012x}", clock::random_u64() & 0xFFFF_FFFF_FFFF);
+        Self { destination, dead: DeadSink::file(dead), progress, name }
+    }
+
+    /// Sends all events that come.
+    ///
+    /// # Errors
+    /// A queue failed for good; the events handed over until then are named.
+    pub fn run(self, mut transfer: Transfer) -> Result<Report> {
+        let Self { destination, mut dead, mut progress, name } = self;
+        let mut number = 0;
+        let said = RefCell::new(crate::cli::log::Log::new(transfer.log.tool(), false));
+        let mut accepted = 0;
+        let report = transfer.run(
+            |taken| {
+                number += 1;
+                if let Some(fault) = &taken.fault {
+                    said.borrow_mut().line(&format!("cannot read an event: {fault}"));
+                }
+                step(&destination, &mut dead, &name, number, taken)
+            },
+            |count| {
+                accepted = count;
+                progress.tell(&name, count);
+                Ok(())
+            },
+        );
+        report.map_err(|failure| match accepted {
+            0 => failure,
+            count => {
+                let reason = format!("{} (the last line sent is {count})", failure.reason);
+                Failure { reason, ..failure }
+            }
+        })
+    }
+}
+
+fn step(destination: &Destination, dead: &mut DeadSink, trigger: &str, number: u64, taken: Taken) -> Result<Step> {
+    match (destination, taken.fault) {
+        (Destination::Queue(port), None) => Ok(Step::Send(vec![(*port, taken.event)])),
+        (Destination::Queue(_), Some(fault)) => {
+            dead.append(&letter(taken.event, fault))?;
+            Ok(Step::Bad(Vec::new()))
+        }
+        (Destination::Run(start), fault) => {
+            let control = start.control(trigger, number);
+            Ok(match fault {
+                None => Step::Send(start.begin(&taken.event, &control)),
+                Some(fault) => Step::Bad(vec![(start.reply, start.dead_line(taken.event, fault, control))]),
+            })
+        }
+    }
+}
+
+fn letter(event: Event, reason: String) -> Event {
+    Obituary { reason, function: "@trigger".to_owned(), ..Obituary::default() }.letter(event)
+}
+
+impl RunStart {
+    fn control(&self, trigger: &str, number: u64) -> Control {
+        Control {
+            run: self.run.clone(),
+            version: self.chain.digest.clone(),
+            invocation: ending::name(trigger, number),
+            credit: Credit::whole(),
+            started_us: clock::unix_us(),
+            ..Control::default()
+        }
+    }
+
+    fn begin(&self, event: &Event, control: &Control) -> Vec<(Port, Event)> {
+        route::start(&self.chain, event, control)
+            .into_iter()
+            .filter_map(|emission| Some((self.inputs[emission.to?], emission.event)))
+            .collect()
+    }
+
+    fn dead_line(&self, event: Event, fault: String, control: Control) -> Event {
+        let mut event = letter(event, fault);
+        event.control = Some(Box::new(Control { verdict: Some(Verdict::Dead), ..control }));
+        event
+    }
+}
