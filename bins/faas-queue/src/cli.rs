@@ -1,1 +1,148 @@
-#[derive(clap::Parser)] pub struct Cli { #[arg(long)] pub generate: Option<faas_common::cli::generate::Generate> }
+//! The flags of `faas-queue`.
+
+use clap::{Args, Parser, Subcommand};
+use faas_common::cli::generate::Generate;
+use faas_common::cli::shared::{PipeFlags, duration, size};
+use faas_common::cli::table::Listing;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  faas-queue new mq:/jobs
+  seq 3 | faas-queue put mq:/jobs
+  faas-queue get -n3 -o lines mq:/jobs
+  faas-queue ls
+  faas-queue rm mq:/jobs
+
+Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 cannot reach a queue,
+75 full, empty or gave up waiting, 77 not allowed, 128+N by signal N.";
+
+/// Look into queues
+#[derive(Debug, Parser)]
+#[command(name = "faas-queue", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    /// Print a man page or a completion script
+    #[arg(long, hide = true, value_enum)]
+    pub generate: Option<Generate>,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Create queues
+    New(New),
+    /// List queues: depth, messages held, readers
+    Ls(Ls),
+    /// Show one queue
+    Stat(Stat),
+    /// Send the events or lines on stdin
+    Put(Put),
+    /// Take events and print them
+    Get(Get),
+    /// Remove queues and all they hold
+    Rm(Rm),
+}
+
+/// Flags of `new`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  faas-queue new mq:/jobs mq:/done\n  faas-queue new --capacity 5 --size 8KiB mq:/big\n  faas-queue new --chain chain.json --run r7")]
+pub struct New {
+    /// Queues to create
+    #[arg(value_name = "URL", required_unless_present = "chain")]
+    pub urls: Vec<String>,
+    /// Messages a queue can hold; refused where that cannot be
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub capacity: Option<u64>,
+    /// Bytes a message may have before its body goes beside the queue
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub size: Option<u64>,
+    /// Create the queues of a run of this chain file instead
+    #[arg(long, value_name = "FILE", requires = "run", conflicts_with = "urls")]
+    pub chain: Option<PathBuf>,
+    /// Name of that run
+    #[arg(long, value_name = "NAME", requires = "chain")]
+    pub run: Option<String>,
+}
+
+/// Flags of `ls`.
+#[derive(Debug, Args)]
+pub struct Ls {
+    /// Middleware to list
+    #[arg(value_name = "URL", default_value = "mq:")]
+    pub url: String,
+    /// Shape of the list
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Listing,
+    /// What the middleware can do, too
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Flags of `stat`.
+#[derive(Debug, Args)]
+pub struct Stat {
+    /// The queue
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Shape of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Listing,
+}
+
+/// Flags of `put`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  seq 3 | faas-queue put mq:/jobs\n  faas-queue put -i raw mq:/images < photo.jpg")]
+pub struct Put {
+    /// The queue
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Give up (exit 75) when there was no room for this long; 0 never waits
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// File for lines that are no events
+    #[arg(long, value_name = "FILE", default_value = "faas-queue.dead.ndjson")]
+    pub dead: PathBuf,
+    /// Shape of stdin
+    #[command(flatten)]
+    pub pipe: PipeFlags,
+    /// Only failures on stderr
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Flags of `get`.
+#[derive(Debug, Args)]
+#[command(after_help = "A message is settled only after it was printed.\n\nExamples:\n  faas-queue get mq:/done\n  faas-queue get -n 100 -o json mq:/done | jq .data\n  faas-queue get --timeout 0 -o lines mq:/done")]
+pub struct Get {
+    /// The queue
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// How many; waits until so many came [default: 1, with --timeout 0 all]
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Give up (exit 75) when nothing came for this long; 0 takes what is there
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Shape of stdout
+    #[command(flatten)]
+    pub pipe: PipeFlags,
+}
+
+/// Flags of `rm`.
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// Queues to remove
+    #[arg(value_name = "URL", required_unless_present_any = ["run", "orphaned"])]
+    pub urls: Vec<String>,
+    /// All queues of this run, and its record
+    #[arg(long, value_name = "NAME", conflicts_with = "urls")]
+    pub run: Option<String>,
+    /// All queues of runs whose runner is gone
+    #[arg(long, conflicts_with_all = ["urls", "run"])]
+    pub orphaned: bool,
+}

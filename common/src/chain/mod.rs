@@ -2,7 +2,7 @@
 //! Everything here is pure but for reading the file and looking up programs.
 
 pub mod condition;
-//pub mod draw;
+pub mod draw;
 pub mod ending;
 pub mod flaw;
 mod gate;
@@ -10,7 +10,7 @@ mod graph;
 mod model;
 pub mod naming;
 mod parse;
-//pub mod plan;
+pub mod plan;
 pub mod program;
 pub mod route;
 mod source;

@@ -5,3 +5,4 @@ pub mod generate;
 pub mod log;
 pub mod main;
 pub mod shared;
+pub mod table;

@@ -13,7 +13,7 @@ mod watchdog;
 mod work;
 
 pub use dead::DeadSink;
-pub use routing::{Routing, check_programs};
+pub use routing::{Routing, check_programs, specs};
 pub use work::Tally;
 
 use crate::cli::log::Log;
@@ -161,6 +161,9 @@ impl Invoker {
             }
         };
         self.log.flush();
+        if let Some(guard) = self.guard.take() {
+            guard.end();
+        }
         match ended {
             // Whoever read our output has seen enough: not an error.
             Err(QueueError::Closed) => Ok((Exit::Done, self.tally)),

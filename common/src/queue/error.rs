@@ -73,6 +73,10 @@ impl QueueError {
     /// The failure as a person is told of it.
     pub fn failure(&self, action: &str, url: &str) -> Failure {
         let (exit, cure) = match self {
+            // Whoever wants to remove or look at it does not want a new one.
+            Self::NoSuchQueue if matches!(action, "remove" | "look at") => {
+                (Exit::Unreachable, Some("faas-queue ls".to_owned()))
+            }
             Self::NoSuchQueue => (Exit::Unreachable, Some(format!("faas-queue new {url}"))),
             Self::Exists => (Exit::SomeFailed, Some(format!("faas-queue stat {url}"))),
             Self::NotOurs { .. } => {

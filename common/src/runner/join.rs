@@ -41,6 +41,18 @@ pub fn load_chain(path: &Path, action: &str) -> std::result::Result<Chain, Vec<F
     if flaws.is_empty() { Ok(chain) } else { Err(ChainError::Flaws(path.to_owned(), flaws).failures(action)) }
 }
 
+/// Checks the name of a run.
+///
+/// # Errors
+/// It is none.
+pub fn check_name(run: &str) -> Result<()> {
+    if naming::is_run_name(run) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "open run", run, "this is not a name")
+        .cure("a letter, then up to 62 letters, digits, dashes and underscores"))
+}
+
 /// A connection to the queues of this host, for a run.
 ///
 /// # Errors

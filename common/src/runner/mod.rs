@@ -5,6 +5,8 @@
 mod children;
 mod collector;
 pub mod join;
+pub mod orphans;
+pub mod trial;
 mod progress;
 mod summary;
 
@@ -46,11 +48,10 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Vec<Failure>> {
     let chain = join::load_chain(&options.chain, "run")?;
     let name = match &options.run {
-        Some(name) if !naming::is_run_name(name) => {
-            let failure = Failure::new(Exit::Usage, "open run", name, "this is not a name");
-            return Err(vec![failure.cure("a letter, then letters, digits, dashes and underscores")]);
+        Some(name) => {
+            join::check_name(name).map_err(one)?;
+            name.clone()
         }
-        Some(name) => name.clone(),
         None => naming::new_run(&chain.name, clock::random_u64()),
     };
     crate::invoker::check_programs(&chain).map_err(one)?;

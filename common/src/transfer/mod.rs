@@ -71,6 +71,22 @@ pub enum Step {
     Bad(Vec<(Port, Event)>),
 }
 
+/// A step that sends every event on to `to`. One that is damaged goes too,
+/// with what is wrong with it as an attribute: whoever looks shall see it.
+///
+/// # Errors
+/// None; the type is that of all steps.
+pub fn show(taken: Taken, to: Port) -> Result<Step> {
+    let mut event = taken.event;
+    Ok(match taken.fault {
+        None => Step::Send(vec![(to, event)]),
+        Some(fault) => {
+            event.note("faasreason", fault);
+            Step::Bad(vec![(to, event)])
+        }
+    })
+}
+
 /// A transfer from one queue or pipe.
 pub struct Transfer {
     /// The connections.

@@ -67,6 +67,32 @@ pub fn stdin_is_pipe() -> bool {
     kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
 }
 
+impl PipeConnection {
+    /// Waits until all that was settled is written; for tools without a loop.
+    ///
+    /// # Errors
+    /// Stdout cannot be written, or its reader is gone.
+    pub fn write_out(&mut self) -> Result<(), QueueError> {
+        let mut done = Vec::new();
+        loop {
+            self.resume(&mut done)?;
+            if self.pending.is_empty() {
+                return Ok(());
+            }
+            self.sink.wait();
+        }
+    }
+
+    /// Sleeps until stdin has something, or ended; for tools without a loop.
+    pub fn wait_for_input(&self) {
+        use std::os::fd::AsFd;
+        let stdin = std::io::stdin();
+        let mut fds = [nix::poll::PollFd::new(stdin.as_fd(), nix::poll::PollFlags::POLLIN)];
+        // Interrupted or not: the caller looks again.
+        let _ = nix::poll::poll(&mut fds, nix::poll::PollTimeout::from(500_u16));
+    }
+}
+
 fn no_queues<T>() -> Result<T, QueueError> {
     Err(QueueError::Refused {
         what: "- is a pipe, not a queue".to_owned(),

@@ -103,6 +103,13 @@ impl Sink {
         Ok(())
     }
 
+    /// Sleeps until there is room.
+    pub(super) fn wait(&self) {
+        let mut fds = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLOUT)];
+        // Interrupted or not: the caller looks again.
+        let _ = poll(&mut fds, PollTimeout::from(500_u16));
+    }
+
     pub(super) fn on_room(&mut self) {
         if let Some((poller, _)) = self.poller.as_ref().filter(|_| self.waits) {
             poller.remove(&self.stdout);

@@ -122,6 +122,13 @@ impl Guard {
         reap::kill_all_children(&mut |_| {});
     }
 
+    /// Ends the guard and all its functions, and waits until they are gone.
+    pub fn end(self) {
+        drop(self.socket);
+        // It needs five seconds at most; whoever reaped it before us is welcome.
+        let _ = nix::sys::wait::waitpid(self.pid, None);
+    }
+
     /// The guard's process id.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw()

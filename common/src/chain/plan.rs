@@ -1,0 +1,43 @@
+//! A run as shell commands: what `faas-chain run` does, spelled out, to be
+//! pasted, changed and spread over terminals.
+
+use super::model::Chain;
+use super::naming;
+use std::path::Path;
+
+/// The commands for a run of the chain in `file`.
+pub fn shell(chain: &Chain, file: &Path, run: &str) -> String {
+    let file = quote(&file.display().to_string());
+    let reply = naming::reply(run);
+    let mut text = format!(
+        "# chain {}: {} functions, {} rules, run {run}\n\
+         # queues\n\
+         faas-queue new --chain {file} --run {run}\n\
+         # invokers, one for each function; any number may serve the same one\n",
+        chain.name,
+        chain.functions.len(),
+        chain.rules.len(),
+    );
+    for function in &chain.functions {
+        text += &format!("faas-invoke --chain {file} --run {run} --functions {} &\n", function.name);
+    }
+    text + &format!(
+        "# input from stdin; in the background, for the queues are bounded\n\
+         faas-trigger --chain {file} --run {run} <&0 &\n\
+         # results as they come, until none has come for 2 s\n\
+         faas-queue get -n 1000000000 --timeout 2s mq:/{reply} | \
+         jq -c 'select(.faasverdict == \"result\")'\n\
+         # the end: the invokers see that the run is gone, and stop\n\
+         faas-queue rm --run {run}\n"
+    )
+}
+
+/// A word for the shell.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,126 @@
+//! Listings: a table for people, a JSON object a line for programs.
+
+use crate::error::{Failure, Result};
+use crate::queue::{MIDDLEWARES, QueueStat, table_rows};
+use crate::units::show_size;
+use serde_json::{Value, json};
+use std::io::{ErrorKind, Write};
+use tabled::builder::Builder;
+use tabled::settings::{Padding, Style};
+
+/// Shape of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Listing {
+    /// A table
+    #[default]
+    Table,
+    /// A JSON object a line
+    Json,
+}
+
+/// Prints queues.
+///
+/// # Errors
+/// Stdout cannot be written; a closed one is no error.
+pub fn print_queues(stats: &[QueueStat], scheme: &str, shape: Listing) -> Result<()> {
+    if shape == Listing::Json {
+        return print_lines(stats.iter().map(|stat| json_of(stat, scheme)));
+    }
+    let head = ["QUEUE", "DEPTH", "HELD", "CAPACITY", "MESSAGE", "READERS", "RUN"];
+    let rows = stats.iter().map(|stat| {
+        let run = match (&stat.run, stat.orphaned) {
+            (Some(run), true) => format!("{run} (orphaned)"),
+            (Some(run), false) => run.clone(),
+            (None, _) => "-".to_owned(),
+        };
+        vec![
+            format!("{scheme}:/{}", stat.name),
+            stat.depth.to_string(),
+            stat.held.to_string(),
+            stat.capacity.to_string(),
+            show_size(stat.message_size),
+            stat.readers.to_string(),
+            run,
+        ]
+    });
+    print(&table(&head, rows))
+}
+
+/// Prints one queue, a line for each property.
+///
+/// # Errors
+/// As [`print_queues`].
+pub fn print_queue(stat: &QueueStat, scheme: &str, shape: Listing) -> Result<()> {
+    let value = json_of(stat, scheme);
+    if shape == Listing::Json {
+        return print_lines(std::iter::once(value));
+    }
+    let text = value.as_object().into_iter().flatten().fold(String::new(), |text, (name, value)| {
+        let value = match value {
+            Value::String(value) => value.clone(),
+            Value::Null => "-".to_owned(),
+            other => other.to_string(),
+        };
+        text + &format!("{name:<14}{value}\n")
+    });
+    print(&text)
+}
+
+/// Prints what each middleware can do.
+///
+/// # Errors
+/// As [`print_queues`].
+pub fn print_capabilities(shape: Listing) -> Result<()> {
+    let all: Vec<_> = MIDDLEWARES.iter().map(|middleware| middleware.capabilities).collect();
+    let rows = table_rows(&all);
+    if shape == Listing::Json {
+        return print_lines(all.iter().enumerate().map(|(column, capabilities)| {
+            let cells = rows.iter().map(|row| (row[0].clone(), json!(row[column + 1])));
+            let cells: serde_json::Map<String, Value> = cells.collect();
+            json!({ "middleware": capabilities.scheme, "title": capabilities.title, "can": cells })
+        }));
+    }
+    let names: Vec<String> = all.iter().map(|capabilities| format!("{}:", capabilities.scheme)).collect();
+    let head: Vec<&str> = std::iter::once("").chain(names.iter().map(String::as_str)).collect();
+    print(&format!("\n{}", table(&head, rows.into_iter())))
+}
+
+fn json_of(stat: &QueueStat, scheme: &str) -> Value {
+    json!({
+        "queue": format!("{scheme}:/{}", stat.name),
+        "depth": stat.depth,
+        "held": stat.held,
+        "capacity": stat.capacity,
+        "message_size": stat.message_size,
+        "readers": stat.readers,
+        "run": stat.run,
+        "orphaned": stat.orphaned,
+        "created": stat.created,
+    })
+}
+
+/// A table with a head and no lines.
+pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(head.iter().map(|cell| (*cell).to_owned()));
+    rows.for_each(|row| builder.push_record(row));
+    let mut table = builder.build();
+    table.with(Style::empty()).with(Padding::new(0, 2, 0, 0));
+    let text = table.to_string();
+    text.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+fn print_lines(values: impl Iterator<Item = Value>) -> Result<()> {
+    print(&values.fold(String::new(), |text, value| text + &value.to_string() + "\n"))
+}
+
+/// Prints on stdout; a reader that has seen enough is no error.
+///
+/// # Errors
+/// Stdout cannot be written.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::io("write to", "stdout", &error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,131 @@
+//! One function alone, on one event, without queues: what it prints, and
+//! where that would go.
+
+use crate::chain::condition::Conditions;
+use crate::chain::route::{self, Branch};
+use crate::chain::{Chain, ExitAction, FunctionInput};
+use crate::cli::log::Log;
+use crate::clock;
+use crate::error::{Failure, Result};
+use crate::event::Event;
+use crate::invoker::{outputs, specs};
+use crate::poll::{Interest, Poller};
+use crate::worker::exec::{Call, CallEnd, Kill, STDERR, Start};
+use crate::worker::guard::{Guard, Outcome, Report};
+use std::time::{Duration, Instant};
+
+const GUARD: u64 = 1 << 61;
+
+/// What came of a trial.
+#[derive(Debug)]
+pub struct Trial {
+    /// How the call ended.
+    pub end: CallEnd,
+    /// What that means.
+    pub action: ExitAction,
+    /// What it made, and where each would go.
+    pub outputs: Vec<(Event, Vec<Branch>)>,
+    /// What is wrong with its output.
+    pub fault: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Runs a function once for an event.
+///
+/// # Errors
+/// Its program cannot be run.
+pub fn trial(chain: &Chain, function: usize, event: &Event, log: &mut Log) -> Result<Trial> {
+    let name = &chain.functions[function].name;
+    let failed = |error: std::io::Error| Failure::io("run", name, &error);
+    let guard = Guard::start(&specs(chain)?).map_err(failed)?;
+    let poller = Poller::new().map_err(failed)?;
+    poller.add(&guard, GUARD, Interest::Read).map_err(failed)?;
+    let began = Instant::now();
+    let start = Start {
+        call: 1,
+        function,
+        name,
+        event,
+        whole_event: chain.functions[function].input == FunctionInput::Event,
+        attempt: 1,
+    };
+    let mut call = Call::start(&guard, &poller, 0, &start).map_err(failed)?;
+    let (outcome, mut said) = watch(chain, function, &guard, &poller, &mut call).map_err(failed)?;
+    let (end, rest) = call.finish(outcome);
+    said.extend(rest);
+    for line in String::from_utf8_lossy(&said).lines() {
+        log.of_function(name, line);
+    }
+    guard.end();
+    Ok(judge(chain, function, event, end, call.output, began.elapsed()))
+}
+
+fn watch(chain: &Chain, function: usize, guard: &Guard, poller: &Poller, call: &mut Call) -> std::io::Result<(Outcome, Vec<u8>)> {
+    let due = Instant::now().checked_add(chain.functions[function].timeout);
+    let (mut said, mut ready) = (Vec::new(), Vec::new());
+    loop {
+        let left = due.map_or(Duration::from_secs(60), |due| due.saturating_duration_since(Instant::now()));
+        if left.is_zero() && call.killed.is_none() {
+            call.killed = Some(Kill::Timeout);
+            guard.kill(1)?;
+        }
+        poller.wait(left.max(Duration::from_millis(10)), &mut ready)?;
+        for one in &ready {
+            match one.token {
+                GUARD => match guard.report() {
+                    Report::Ended(ended) => return Ok((ended.outcome, said)),
+                    Report::Died => return Ok((Outcome::Signal(nix::libc::SIGKILL), said)),
+                    Report::Nothing => {}
+                },
+                STDERR => said.extend(call.read_stderr()),
+                _ if !call.read_stdout() => {
+                    call.killed = Some(Kill::OutputTooLarge);
+                    guard.kill(1)?;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn judge(chain: &Chain, index: usize, event: &Event, end: CallEnd, printed: Vec<u8>, took: Duration) -> Trial {
+    let function = &chain.functions[index];
+    let action = match end {
+        CallEnd::Exit(code) => function.exit_action(u16::try_from(code).unwrap_or(255)),
+        CallEnd::Killed(Kill::OutputTooLarge) | CallEnd::NotStarted(_) => ExitAction::Dead,
+        _ => ExitAction::Retry,
+    };
+    let mut trial = Trial { end, action, outputs: Vec::new(), fault: None, took };
+    if action != ExitAction::Ok {
+        return trial;
+    }
+    let source = format!("/faas/{}", chain.name);
+    match outputs::parse(function, event, printed, &source, &clock::rfc3339_now(), false) {
+        Err(fault) => trial.fault = Some(fault),
+        Ok(events) => {
+            let conditions = Conditions::of(chain);
+            let rules: Vec<_> = chain.rules_of(index).collect();
+            trial.outputs = events
+                .into_iter()
+                .map(|output| {
+                    let holds = conditions.judge(&rules, &output, |_| {});
+                    let branches = route::branches(&rules, &holds.map_err(|error| error.to_string()));
+                    (output, branches)
+                })
+                .collect();
+        }
+    }
+    trial
+}
+
+/// Where a branch leads, in words.
+pub fn describe(chain: &Chain, branch: &Branch) -> String {
+    match branch {
+        Branch::Function { rule, to } => format!("{} (rules[{rule}])", chain.functions[*to].name),
+        Branch::Result { rule: Some(rule) } => format!("@result (rules[{rule}])"),
+        Branch::Result { rule: None } => "@result (no rules)".to_owned(),
+        Branch::Drop => "nowhere (a rule without targets)".to_owned(),
+        Branch::Dead(reason) => format!("dead letter: {reason}"),
+    }
+}
