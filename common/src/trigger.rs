@@ -1,17 +1,17 @@
 //! Events in: from stdin or a queue to a queue, or to the start of a chain,
 //! where each becomes an invocation.
 
+use crate::chain::naming;
 use crate::chain::{Chain, ending, route};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::event::credit::Credit;
 use crate::event::{Control, Event, Verdict};
-use crate::invoker::dead::Obituary;
 use crate::invoker::DeadSink;
+use crate::invoker::dead::Obituary;
 use crate::queue::{Desk, Port, Taken};
 use crate::runner::join;
 use crate::transfer::{Report, Step, Transfer};
-use crate::chain::naming;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
@@ -52,7 +52,12 @@ impl Destination {
             .map(|function| open(naming::input(run, &function.name)))
             .collect::<Result<Vec<_>>>()?;
         let reply = open(naming::reply(run))?;
-        Ok(Self::Run(Box::new(RunStart { chain: chain.clone(), run: run.to_owned(), inputs, reply })))
+        Ok(Self::Run(Box::new(RunStart {
+            chain: chain.clone(),
+            run: run.to_owned(),
+            inputs,
+            reply,
+        })))
     }
 }
 
@@ -132,7 +137,13 @@ impl Trigger {
     }
 }
 
-fn step(destination: &Destination, dead: &mut DeadSink, trigger: &str, number: u64, taken: Taken) -> Result<Step> {
+fn step(
+    destination: &Destination,
+    dead: &mut DeadSink,
+    trigger: &str,
+    number: u64,
+    taken: Taken,
+) -> Result<Step> {
     match (destination, taken.fault) {
         (Destination::Queue(port), None) => Ok(Step::Send(vec![(*port, taken.event)])),
         (Destination::Queue(_), Some(fault)) => {
@@ -143,7 +154,9 @@ fn step(destination: &Destination, dead: &mut DeadSink, trigger: &str, number: u
             let control = start.control(trigger, number);
             Ok(match fault {
                 None => Step::Send(start.begin(&taken.event, &control)),
-                Some(fault) => Step::Bad(vec![(start.reply, start.dead_line(taken.event, fault, control))]),
+                Some(fault) => {
+                    Step::Bad(vec![(start.reply, start.dead_line(taken.event, fault, control))])
+                }
             })
         }
     }

@@ -93,7 +93,9 @@ pub enum Drawing {
 
 /// Flags of `test`.
 #[derive(Debug, Args)]
-#[command(after_help = "The outputs are on stdout, with `faasto` telling where each would go; stderr says the same in words.")]
+#[command(
+    after_help = "The outputs are on stdout, with `faasto` telling where each would go; stderr says the same in words."
+)]
 pub struct Test {
     /// The chain file
     #[arg(value_name = "FILE")]
@@ -111,7 +113,9 @@ pub struct Test {
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Results are printed as they come, in no particular order.\n\nExamples:\n  faas-chain run chain.json < orders.ndjson > results.ndjson\n  faas-chain run -o lines --invokers 2 chain.json < names.txt")]
+#[command(
+    after_help = "Results are printed as they come, in no particular order.\n\nExamples:\n  faas-chain run chain.json < orders.ndjson > results.ndjson\n  faas-chain run -o lines --invokers 2 chain.json < names.txt"
+)]
 pub struct Run {
     /// The chain file
     #[arg(value_name = "FILE")]

@@ -33,8 +33,10 @@ fn check(flags: &Check) -> Outcome {
     let chain = join::load_chain(&flags.file, "check")?;
     let notes = notes(&chain, &mqueue::CAPABILITIES);
     if flags.output == Listing::Json {
-        let notes: Vec<_> =
-            notes.iter().map(|note| serde_json::json!({ "object": note.object, "what": note.what })).collect();
+        let notes: Vec<_> = notes
+            .iter()
+            .map(|note| serde_json::json!({ "object": note.object, "what": note.what }))
+            .collect();
         let answer = serde_json::json!({
             "chain": chain.name,
             "functions": chain.functions.len(),
@@ -49,7 +51,12 @@ fn check(flags: &Check) -> Outcome {
         chain.name,
         chain.functions.len(),
         chain.rules.len(),
-        chain.start.iter().map(|&start| chain.functions[start].name.as_str()).collect::<Vec<_>>().join(", "),
+        chain
+            .start
+            .iter()
+            .map(|&start| chain.functions[start].name.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
     );
     text += "delivery: a process killed: may duplicate inside the run; the host lost: may lose (every hop: mq)\n";
     for note in notes {
@@ -63,7 +70,8 @@ fn plan_of(flags: &Plan) -> Outcome {
     if let Some(run) = &flags.run {
         join::check_name(run).map_err(|failure| vec![failure])?;
     }
-    let run = flags.run.clone().unwrap_or_else(|| naming::new_run(&chain.name, clock::random_u64()));
+    let run =
+        flags.run.clone().unwrap_or_else(|| naming::new_run(&chain.name, clock::random_u64()));
     print(&plan::shell(&chain, &flags.file, &run))
 }
 
@@ -78,8 +86,7 @@ fn graph(flags: &Graph) -> Outcome {
 fn test(flags: &Test) -> Outcome {
     let chain = join::load_chain(&flags.file, "test")?;
     let one = |failure| vec![failure];
-    let function =
-        join::functions(&chain, std::slice::from_ref(&flags.function)).map_err(one)?[0];
+    let function = join::functions(&chain, std::slice::from_ref(&flags.function)).map_err(one)?[0];
     let mut pipe = flags.pipe.connection("/faas-chain/stdin", true);
     let mut log = Log::new("faas-chain", flags.quiet);
     let mut exit = Exit::Done;
@@ -122,7 +129,8 @@ fn try_one(
     };
     log.line(&format!("{name}: {} after {}: {means}", trial.end, units::show_duration(trial.took)));
     for (mut output, branches) in trial.outputs {
-        let to: Vec<String> = branches.iter().map(|branch| trial::describe(chain, branch)).collect();
+        let to: Vec<String> =
+            branches.iter().map(|branch| trial::describe(chain, branch)).collect();
         log.line(&format!("{name} -> {}", to.join(", ")));
         output.note("faasto", to.join(", "));
         output.id.clone_from(&event.id);

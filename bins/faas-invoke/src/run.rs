@@ -65,12 +65,18 @@ fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Fa
         return Err(Failure::new(Exit::Usage, "run", "a function", "no program was given")
             .cure("faas-invoke -- tr a-z A-Z"));
     };
-    let name = Path::new(program).file_name().map_or("function".into(), |name| name.to_string_lossy());
+    let name =
+        Path::new(program).file_name().map_or("function".into(), |name| name.to_string_lossy());
     let function = function(cli, &name);
     let (from, to) = (queue_url(&cli.from)?, queue_url(&cli.to)?);
     if from == to && from != QueueUrl::Pipe {
-        return Err(Failure::new(Exit::Usage, "send to", &cli.to, "it is the queue that is read from")
-            .cure(format!("--to {}.done", cli.to)));
+        return Err(Failure::new(
+            Exit::Usage,
+            "send to",
+            &cli.to,
+            "it is the queue that is read from",
+        )
+        .cure(format!("--to {}.done", cli.to)));
     }
     let pipe = || cli.pipe.connection("/faas-invoke/stdin", false);
     let mut ports = Ports::default();
@@ -78,7 +84,8 @@ fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Fa
     let target = ports.open(desk, &to, false, pipe)?;
     let dead = dead_sink(cli, &from, &name, &mut ports, desk, source)?;
     let concurrency = function.concurrency;
-    let folder = std::env::current_dir().map_err(|e| Failure::io("find", "the working directory", &e))?;
+    let folder =
+        std::env::current_dir().map_err(|e| Failure::io("find", "the working directory", &e))?;
     let routing = Routing::single(function, &folder, target, dead, cli.pipe.exact)?;
     Ok((routing, vec![Serve { function: 0, from: source, concurrency }]))
 }

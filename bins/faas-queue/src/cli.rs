@@ -50,7 +50,9 @@ pub enum Verb {
 
 /// Flags of `new`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  faas-queue new mq:/jobs mq:/done\n  faas-queue new --capacity 5 --size 8KiB mq:/big\n  faas-queue new --chain chain.json --run r7")]
+#[command(
+    after_help = "Examples:\n  faas-queue new mq:/jobs mq:/done\n  faas-queue new --capacity 5 --size 8KiB mq:/big\n  faas-queue new --chain chain.json --run r7"
+)]
 pub struct New {
     /// Queues to create
     #[arg(value_name = "URL", required_unless_present = "chain")]
@@ -96,7 +98,9 @@ pub struct Stat {
 
 /// Flags of `put`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  seq 3 | faas-queue put mq:/jobs\n  faas-queue put -i raw mq:/images < photo.jpg")]
+#[command(
+    after_help = "Examples:\n  seq 3 | faas-queue put mq:/jobs\n  faas-queue put -i raw mq:/images < photo.jpg"
+)]
 pub struct Put {
     /// The queue
     #[arg(value_name = "URL")]
@@ -117,7 +121,9 @@ pub struct Put {
 
 /// Flags of `get`.
 #[derive(Debug, Args)]
-#[command(after_help = "A message is settled only after it was printed.\n\nExamples:\n  faas-queue get mq:/done\n  faas-queue get -n 100 -o json mq:/done | jq .data\n  faas-queue get --timeout 0 -o lines mq:/done")]
+#[command(
+    after_help = "A message is settled only after it was printed.\n\nExamples:\n  faas-queue get mq:/done\n  faas-queue get -n 100 -o json mq:/done | jq .data\n  faas-queue get --timeout 0 -o lines mq:/done"
+)]
 pub struct Get {
     /// The queue
     #[arg(value_name = "URL")]

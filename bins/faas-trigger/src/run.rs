@@ -52,7 +52,8 @@ fn open_source(cli: &Cli, desk: &mut Desk) -> Result<Port, Failure> {
         return Ok(Port { connection, queue: queue::QueueId(0) });
     }
     if cli.to.as_deref().is_some_and(|to| QueueUrl::parse(to).as_ref() == Ok(&url)) {
-        let failure = Failure::new(Exit::Usage, "send to", &cli.source, "it is the queue that is read from");
+        let failure =
+            Failure::new(Exit::Usage, "send to", &cli.source, "it is the queue that is read from");
         return Err(failure.cure("another queue"));
     }
     let opened = queue::connect(&url).and_then(|mut connection| {

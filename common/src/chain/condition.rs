@@ -13,8 +13,19 @@ type Compiled = Filter<Native<JustLut<Val>>>;
 
 /// Names that would reach outside the event.
 const FORBIDDEN: [&str; 13] = [
-    "input", "inputs", "env", "now", "debug", "debug_empty", "stderr", "stderr_empty", "halt",
-    "halt_error", "localtime", "strflocaltime", "input_filename",
+    "input",
+    "inputs",
+    "env",
+    "now",
+    "debug",
+    "debug_empty",
+    "stderr",
+    "stderr_empty",
+    "halt",
+    "halt_error",
+    "localtime",
+    "strflocaltime",
+    "input_filename",
 ];
 
 /// The conditions of a chain's rules, compiled.
@@ -134,7 +145,9 @@ fn compile(text: &str) -> Result<Compiled, String> {
     let arena = Arena::default();
     let modules = Loader::new(defs.filter(|def| allowed(def.name)))
         .load(&arena, File { code: text, path: () })
-        .map_err(|errors| first_error(text, errors.into_iter().map(|(_, error)| load_error(error))))?;
+        .map_err(|errors| {
+            first_error(text, errors.into_iter().map(|(_, error)| load_error(error)))
+        })?;
     Compiler::default()
         .with_funs(funs.filter(|fun| allowed(fun.0)))
         .with_global_vars(["$event"])
@@ -202,7 +215,9 @@ mod tests {
 
     #[test]
     fn sees_the_event_alone() {
-        for bad in ["env", "now", "input", "inputs", "debug", "$ENV.HOME", "halt", "$__loc__x", ". |"] {
+        for bad in
+            ["env", "now", "input", "inputs", "debug", "$ENV.HOME", "halt", "$__loc__x", ". |"]
+        {
             let error = check(bad);
             assert!(error.is_err(), "{bad} was accepted");
         }

@@ -82,7 +82,9 @@ impl Endings {
     /// Invocations of a trigger, numbered from 1 to `accepted`, that have not ended.
     pub fn missing(&self, trigger: &str, accepted: u64) -> Vec<u64> {
         let ended = self.ended.get(trigger);
-        (1..=accepted).filter(|number| !ended.is_some_and(|ended| ended.contains(*number))).collect()
+        (1..=accepted)
+            .filter(|number| !ended.is_some_and(|ended| ended.contains(*number)))
+            .collect()
     }
 }
 

@@ -91,7 +91,8 @@ fn unkept(wish: &QueueWish, middleware: &Capabilities) -> Vec<(&'static str, Str
         unkept.push(("order", format!("{scheme}: queues cannot be {}", order.word()), cure));
     }
     if let Some(when_full) = wish.when_full.filter(|w| !middleware.when_full.contains(w)) {
-        let cure = middleware.when_full.first().copied().unwrap_or(WhenFull::Block).word().to_owned();
+        let cure =
+            middleware.when_full.first().copied().unwrap_or(WhenFull::Block).word().to_owned();
         unkept.push(("when_full", format!("{scheme}: queues cannot {}", when_full.word()), cure));
     }
     unkept

@@ -41,7 +41,12 @@ impl Graph {
         (0..self.next.len()).find_map(|start| self.visit(start, &mut Vec::new(), &mut done))
     }
 
-    fn visit(&self, at: usize, path: &mut Vec<usize>, done: &mut BTreeSet<usize>) -> Option<Vec<usize>> {
+    fn visit(
+        &self,
+        at: usize,
+        path: &mut Vec<usize>,
+        done: &mut BTreeSet<usize>,
+    ) -> Option<Vec<usize>> {
         if let Some(first) = path.iter().position(|&seen| seen == at) {
             return Some(path[first..].to_vec());
         }

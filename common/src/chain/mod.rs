@@ -19,8 +19,8 @@ mod validate;
 pub use flaw::{ChainError, Flaw};
 pub use gate::{Note, gate, notes};
 pub use model::{
-    Chain, Deliver, Emit, Empty, ExitAction, Failed, Function, FunctionInput, Join, KeepWarm, Layout,
-    QueueWish, Rule, RunSpec, Target, WorkerKind,
+    Chain, Deliver, Emit, Empty, ExitAction, Failed, Function, FunctionInput, Join, KeepWarm,
+    Layout, QueueWish, Rule, RunSpec, Target, WorkerKind,
 };
 
 use crate::event::id;
@@ -31,8 +31,8 @@ use std::path::Path;
 /// # Errors
 /// [`ChainError`] with every flaw found, each with its place and its cure.
 pub fn load(path: &Path) -> Result<Chain, ChainError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ChainError::Read(path.to_owned(), error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ChainError::Read(path.to_owned(), error))?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => ".".into(),

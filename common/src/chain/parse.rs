@@ -13,8 +13,23 @@ use std::time::Duration;
 const TOP: [&str; 8] =
     ["chain", "functions", "start", "rules", "queues", "layout", "deadline", "deliver"];
 const FUNCTION: [&str; 17] = [
-    "run", "url", "worker", "input", "emit", "exit", "timeout", "retries", "backoff", "concurrency",
-    "ahead", "keep", "env", "empty", "failed", "join", "pipeline",
+    "run",
+    "url",
+    "worker",
+    "input",
+    "emit",
+    "exit",
+    "timeout",
+    "retries",
+    "backoff",
+    "concurrency",
+    "ahead",
+    "keep",
+    "env",
+    "empty",
+    "failed",
+    "join",
+    "pipeline",
 ];
 const RULE: [&str; 6] = ["from", "to", "when", "otherwise", "on", "at_most"];
 const QUEUE: [&str; 5] = ["via", "capacity", "order", "when_full", "deliver"];
@@ -116,8 +131,11 @@ fn parse_function(source: &mut Source<'_>, name: &str, value: &Value<'_>, path: 
         let key = property.name.as_str();
         let (here, value) = (join(path, key), &property.value);
         if key == "worker" {
-            let words =
-                [("exec", WorkerKind::Exec), ("filter", WorkerKind::Filter), ("http", WorkerKind::Http)];
+            let words = [
+                ("exec", WorkerKind::Exec),
+                ("filter", WorkerKind::Filter),
+                ("http", WorkerKind::Http),
+            ];
             worker = source.word(value, &here, &words);
         } else {
             function_member(source, &mut function, key, value, &here);
@@ -131,7 +149,13 @@ fn parse_function(source: &mut Source<'_>, name: &str, value: &Value<'_>, path: 
     function
 }
 
-fn function_member(source: &mut Source<'_>, function: &mut Function, key: &str, value: &Value<'_>, here: &str) {
+fn function_member(
+    source: &mut Source<'_>,
+    function: &mut Function,
+    key: &str,
+    value: &Value<'_>,
+    here: &str,
+) {
     match key {
         "run" => function.run = argv(source, value, here),
         "url" => function.url = text(source, value, here),
@@ -163,7 +187,10 @@ fn function_member(source: &mut Source<'_>, function: &mut Function, key: &str, 
             set(&mut function.keep, source.word(value, here, &words));
         }
         "empty" => {
-            set(&mut function.empty, source.word(value, here, &[("end", Empty::End), ("send", Empty::Send)]));
+            set(
+                &mut function.empty,
+                source.word(value, here, &[("end", Empty::End), ("send", Empty::Send)]),
+            );
         }
         "failed" => {
             let words = [("dead", Failed::Dead), ("skip", Failed::Skip)];
@@ -227,7 +254,12 @@ fn exits(source: &mut Source<'_>, function: &mut Function, value: &Value<'_>, he
                     function.exit.push((code, action));
                 }
             }
-            _ => source.flaw(&property.range, &path, "not an exit code", "a code from 0 to 255, or \"*\""),
+            _ => source.flaw(
+                &property.range,
+                &path,
+                "not an exit code",
+                "a code from 0 to 255, or \"*\"",
+            ),
         }
     }
 }
@@ -240,7 +272,12 @@ fn environment(source: &mut Source<'_>, function: &mut Function, value: &Value<'
     for property in &object.properties {
         let (key, path) = (property.name.as_str(), join(here, property.name.as_str()));
         if key.is_empty() || key.contains(['=', '\0']) {
-            source.flaw(&property.range, &path, "not a variable's name", "letters, digits, underscores");
+            source.flaw(
+                &property.range,
+                &path,
+                "not a variable's name",
+                "letters, digits, underscores",
+            );
         }
         if let Some(value) = text(source, &property.value, &path) {
             function.env.insert(key.to_owned(), value);
@@ -263,7 +300,12 @@ fn parse_join(source: &mut Source<'_>, value: &Value<'_>, here: &str) -> Option<
 }
 
 /// Names of functions, as their indices.
-fn function_names(source: &mut Source<'_>, chain: &Chain, value: &Value<'_>, here: &str) -> Vec<usize> {
+fn function_names(
+    source: &mut Source<'_>,
+    chain: &Chain,
+    value: &Value<'_>,
+    here: &str,
+) -> Vec<usize> {
     let mut indices = Vec::new();
     for (name, at) in texts(source, value, here) {
         match chain.find(name) {
@@ -277,7 +319,11 @@ fn function_names(source: &mut Source<'_>, chain: &Chain, value: &Value<'_>, her
     indices
 }
 
-fn texts<'a, 't>(source: &mut Source<'_>, value: &'a Value<'t>, here: &str) -> Vec<(&'a str, &'a Value<'t>)> {
+fn texts<'a, 't>(
+    source: &mut Source<'_>,
+    value: &'a Value<'t>,
+    here: &str,
+) -> Vec<(&'a str, &'a Value<'t>)> {
     let elements: Vec<&Value> = match value {
         Value::Array(array) => array.elements.iter().collect(),
         other => vec![other],
@@ -292,7 +338,13 @@ fn texts<'a, 't>(source: &mut Source<'_>, value: &'a Value<'t>, here: &str) -> V
     texts
 }
 
-fn unknown_function(source: &mut Source<'_>, chain: &Chain, at: &Value<'_>, here: &str, name: &str) {
+fn unknown_function(
+    source: &mut Source<'_>,
+    chain: &Chain,
+    at: &Value<'_>,
+    here: &str,
+    name: &str,
+) {
     let known = chain.functions.iter().map(|function| function.name.as_str());
     let cure = crate::units::nearest(name, known.clone())
         .unwrap_or_else(|| format!("one of {}", known.collect::<Vec<_>>().join(", ")));
@@ -331,14 +383,21 @@ fn parse_rule(source: &mut Source<'_>, chain: &Chain, value: &Value<'_>, path: &
             "to" => rule.to = targets(source, chain, value, &here),
             "when" => rule.when = text(source, value, &here),
             "otherwise" => set(&mut rule.otherwise, source.boolean(value, &here)),
-            "on" => set(&mut rule.on_dead, source.word(value, &here, &[("ok", false), ("dead", true)])),
+            "on" => {
+                set(&mut rule.on_dead, source.word(value, &here, &[("ok", false), ("dead", true)]))
+            }
             "at_most" => rule.at_most = source.number(value, &here, 1),
             _ => {}
         }
     }
     for required in ["from", "to"] {
         if !members.iter().any(|property| property.name.as_str() == required) {
-            source.flaw(value, path, format!("`{required}` is missing"), format!("\"{required}\": ..."));
+            source.flaw(
+                value,
+                path,
+                format!("`{required}` is missing"),
+                format!("\"{required}\": ..."),
+            );
         }
     }
     if rule.when.is_some() && rule.otherwise {
@@ -398,7 +457,8 @@ fn parse_queue(source: &mut Source<'_>, value: &Value<'_>, path: &str) -> QueueW
             "via" => wish.via = text(source, value, &here),
             "capacity" => wish.capacity = source.number(value, &here, 1).map(u64::from),
             "order" => {
-                wish.order = source.word(value, &here, &[("fifo", Order::Fifo), ("lifo", Order::Lifo)]);
+                wish.order =
+                    source.word(value, &here, &[("fifo", Order::Fifo), ("lifo", Order::Lifo)]);
             }
             "when_full" => {
                 let words = [

@@ -19,7 +19,8 @@ pub fn shell(chain: &Chain, file: &Path, run: &str) -> String {
         chain.rules.len(),
     );
     for function in &chain.functions {
-        text += &format!("faas-invoke --chain {file} --run {run} --functions {} &\n", function.name);
+        text +=
+            &format!("faas-invoke --chain {file} --run {run} --functions {} &\n", function.name);
     }
     text + &format!(
         "# input from stdin; in the background, for the queues are bounded\n\

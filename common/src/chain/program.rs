@@ -57,7 +57,8 @@ fn is_executable(path: &Path) -> bool {
 /// [`Missing`]: its program is not there or cannot be run.
 pub fn run_spec(chain: &Chain, function: &Function) -> Result<RunSpec, Missing> {
     let run = function.run.as_deref().unwrap_or_default();
-    let (name, args) = run.split_first().ok_or_else(|| Missing::NotOnPath(function.name.clone()))?;
+    let (name, args) =
+        run.split_first().ok_or_else(|| Missing::NotOnPath(function.name.clone()))?;
     Ok(RunSpec {
         program: find(name, &chain.folder)?,
         args: args.to_vec(),

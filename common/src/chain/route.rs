@@ -74,7 +74,12 @@ pub fn branches(rules: &[(usize, &Rule)], holds: &Result<Vec<bool>, String>) -> 
 /// The events a call gives rise to: each output along each of its branches,
 /// ids derived, the invocation's credit split among them. No output at all
 /// ends the branch quietly.
-pub fn emit(chain: &Chain, function: usize, parent: &Event, outputs: Vec<(Event, Vec<Branch>)>) -> Vec<Emission> {
+pub fn emit(
+    chain: &Chain,
+    function: usize,
+    parent: &Event,
+    outputs: Vec<(Event, Vec<Branch>)>,
+) -> Vec<Emission> {
     let name = &chain.functions[function].name;
     let control = parent.control.as_deref().cloned().unwrap_or_default();
     let total: usize = outputs.iter().map(|(_, branches)| branches.len()).sum();
@@ -166,7 +171,8 @@ fn end(parent: &Event, control: &Control, function: &str, credit: Credit) -> Emi
 /// itself, its id kept, with all of its credit.
 pub fn dead(mut letter: Event) -> Emission {
     let control = letter.control.take().map(|control| *control).unwrap_or_default();
-    letter.control = Some(Box::new(Control { verdict: Some(Verdict::Dead), step: String::new(), ..control }));
+    letter.control =
+        Some(Box::new(Control { verdict: Some(Verdict::Dead), step: String::new(), ..control }));
     Emission { to: None, event: letter }
 }
 

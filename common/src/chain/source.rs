@@ -31,16 +31,28 @@ impl<'t> Source<'t> {
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(self.text) {
             let whole = error.to_string();
             let what = whole.split(" at line").next().unwrap_or(&whole);
-            return Err(syntax(error.line().max(1), error.column().max(1), format!("not JSON: {what}")));
+            return Err(syntax(
+                error.line().max(1),
+                error.column().max(1),
+                format!("not JSON: {what}"),
+            ));
         }
         let options = ParseOptions { allow_comments: false, ..ParseOptions::default() };
-        let parsed = parse_to_ast(self.text, &CollectOptions::default(), &options)
-            .map_err(|error| syntax(error.line_display(), error.column_display(), error.to_string()))?;
+        let parsed =
+            parse_to_ast(self.text, &CollectOptions::default(), &options).map_err(|error| {
+                syntax(error.line_display(), error.column_display(), error.to_string())
+            })?;
         parsed.value.ok_or_else(|| syntax(1, 1, "the file is empty".to_owned()))
     }
 
     /// Records a flaw at a place in the text.
-    pub(super) fn flaw(&mut self, at: &impl Ranged, object: &str, what: impl Into<String>, cure: impl Into<String>) {
+    pub(super) fn flaw(
+        &mut self,
+        at: &impl Ranged,
+        object: &str,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
         let before = &self.text[..at.range().start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         self.flaws.push(Flaw {
@@ -111,12 +123,21 @@ impl<'t> Source<'t> {
             .and_then(|literal| literal.value.parse::<u32>().ok())
             .filter(|number| *number >= least);
         if number.is_none() {
-            self.flaw(value, path, format!("not a whole number of at least {least}"), least.max(1).to_string());
+            self.flaw(
+                value,
+                path,
+                format!("not a whole number of at least {least}"),
+                least.max(1).to_string(),
+            );
         }
         number
     }
 
-    pub(super) fn duration(&mut self, value: &Value<'_>, path: &str) -> Option<std::time::Duration> {
+    pub(super) fn duration(
+        &mut self,
+        value: &Value<'_>,
+        path: &str,
+    ) -> Option<std::time::Duration> {
         let text = value.as_string_lit().map(|text| text.value.as_ref());
         match text.map(units::duration) {
             Some(Ok(duration)) => Some(duration),
@@ -132,7 +153,12 @@ impl<'t> Source<'t> {
     }
 
     /// One of several words.
-    pub(super) fn word<T: Copy>(&mut self, value: &Value<'_>, path: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        value: &Value<'_>,
+        path: &str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         let text = value.as_string_lit().map_or("", |text| text.value.as_ref());
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         if found.is_none() {

@@ -47,10 +47,18 @@ fn check_function(source: &mut Source<'_>, chain: &Chain, function: &Function) {
     let path = format!("functions.{}", function.name);
     match (function.worker, &function.run, &function.url) {
         (WorkerKind::Http, _, None) => {
-            source.flaw_at(&format!("{path}.worker"), "an http worker needs a `url`", "\"url\": \"http://...\"");
+            source.flaw_at(
+                &format!("{path}.worker"),
+                "an http worker needs a `url`",
+                "\"url\": \"http://...\"",
+            );
         }
         (WorkerKind::Exec | WorkerKind::Filter, None, _) => {
-            source.flaw_at(&format!("{path}.worker"), "this worker needs a `run`", "\"worker\": \"http\"");
+            source.flaw_at(
+                &format!("{path}.worker"),
+                "this worker needs a `run`",
+                "\"worker\": \"http\"",
+            );
         }
         (WorkerKind::Exec | WorkerKind::Filter, Some(_), Some(_)) => {
             source.flaw_at(&path, "both `run` and `url`", "one of them, or \"worker\": \"http\"");
@@ -63,10 +71,18 @@ fn check_function(source: &mut Source<'_>, chain: &Chain, function: &Function) {
         source.flaw_at(&format!("{path}.url"), "not an HTTP URL", "\"http://127.0.0.1:8080/\"");
     }
     if function.failed == Failed::Skip && function.join.is_none() {
-        source.flaw_at(&format!("{path}.failed"), "only a join can skip failed parts", "\"join\": \"all\"");
+        source.flaw_at(
+            &format!("{path}.failed"),
+            "only a join can skip failed parts",
+            "\"join\": \"all\"",
+        );
     }
     if function.pipeline.is_some() && function.worker != WorkerKind::Filter {
-        source.flaw_at(&format!("{path}.pipeline"), "only a filter has a pipeline", "\"worker\": \"filter\"");
+        source.flaw_at(
+            &format!("{path}.pipeline"),
+            "only a filter has a pipeline",
+            "\"worker\": \"filter\"",
+        );
     }
     if let Some(run) = &function.run
         && let Err(missing) = program::find(&run[0], &chain.folder)
@@ -94,19 +110,29 @@ fn check_joins(source: &mut Source<'_>, chain: &Chain) {
         let Some(join) = function.join else { continue };
         let path = format!("functions.{}.join", function.name);
         if chain.start.contains(&index) {
-            source.flaw_at("start", format!("the join `{}` cannot be a start", function.name), "a function before it");
+            source.flaw_at(
+                "start",
+                format!("the join `{}` cannot be a start", function.name),
+                "a function before it",
+            );
         }
         if let Join::Of(k) = join
             && k as usize > graph.sources(index)
             && chain.functions.iter().all(|f| f.emit == super::model::Emit::One)
         {
             let count = graph.sources(index);
-            source.flaw_at(&path, format!("it waits for {k} parts and has {count} sources"), format!("{{ \"of\": {count} }}"));
+            source.flaw_at(
+                &path,
+                format!("it waits for {k} parts and has {count} sources"),
+                format!("{{ \"of\": {count} }}"),
+            );
         }
         let back = |rule: &&(usize, &Rule)| {
             rule.1.at_most.is_some() && rule.1.to.contains(&Target::Function(index))
         };
-        if let Some((rule, _)) = chain.rules.iter().enumerate().collect::<Vec<_>>().iter().find(back) {
+        if let Some((rule, _)) =
+            chain.rules.iter().enumerate().collect::<Vec<_>>().iter().find(back)
+        {
             source.flaw_at(
                 &format!("rules[{rule}].to"),
                 format!("the join `{}` cannot be the target of a back edge", function.name),
@@ -131,12 +157,18 @@ fn check_graph(source: &mut Source<'_>, chain: &Chain) {
     if let Some(cycle) = forward.cycle() {
         let (first, last) = (cycle[0], cycle[cycle.len() - 1]);
         let closing = chain.rules.iter().position(|rule| {
-            rule.at_most.is_none() && rule.from.contains(&last) && rule.to.contains(&Target::Function(first))
+            rule.at_most.is_none()
+                && rule.from.contains(&last)
+                && rule.to.contains(&Target::Function(first))
         });
         let mut names: Vec<&str> = cycle.iter().map(|&index| name(index)).collect();
         names.push(name(first));
         let path = closing.map_or_else(|| "rules".to_owned(), |index| format!("rules[{index}]"));
-        source.flaw_at(&path, format!("a cycle without bound: {}", names.join(" -> ")), "\"at_most\": 3");
+        source.flaw_at(
+            &path,
+            format!("a cycle without bound: {}", names.join(" -> ")),
+            "\"at_most\": 3",
+        );
         return;
     }
     for (index, rule) in chain.rules.iter().enumerate().filter(|(_, rule)| rule.at_most.is_some()) {

@@ -27,9 +27,15 @@ pub fn print(mut command: Command, what: Generate) -> Exit {
             command.build();
             man(&command, &name, &mut out);
         }
-        Generate::Bash => clap_complete::generate(clap_complete::Shell::Bash, &mut command, name, &mut out),
-        Generate::Zsh => clap_complete::generate(clap_complete::Shell::Zsh, &mut command, name, &mut out),
-        Generate::Fish => clap_complete::generate(clap_complete::Shell::Fish, &mut command, name, &mut out),
+        Generate::Bash => {
+            clap_complete::generate(clap_complete::Shell::Bash, &mut command, name, &mut out)
+        }
+        Generate::Zsh => {
+            clap_complete::generate(clap_complete::Shell::Zsh, &mut command, name, &mut out)
+        }
+        Generate::Fish => {
+            clap_complete::generate(clap_complete::Shell::Fish, &mut command, name, &mut out)
+        }
     }
     match std::io::stdout().write_all(&out) {
         Ok(()) => Exit::Done,
@@ -39,7 +45,8 @@ pub fn print(mut command: Command, what: Generate) -> Exit {
 
 /// One page for a tool and its verbs. Writing to memory does not fail.
 fn man(command: &Command, name: &str, out: &mut Vec<u8>) {
-    let page = clap_mangen::Man::new(command.clone()).date("").source("faas-tools").manual("faas-tools");
+    let page =
+        clap_mangen::Man::new(command.clone()).date("").source("faas-tools").manual("faas-tools");
     let _ = page.render_title(out);
     let _ = page.render_name_section(out);
     let _ = page.render_synopsis_section(out);

@@ -57,7 +57,10 @@ impl Log {
         } else {
             if self.dropped > 0 {
                 let count = std::mem::take(&mut self.dropped);
-                let said = format!("{}: {count} lines were dropped here: nobody reads stderr\n", self.tool);
+                let said = format!(
+                    "{}: {count} lines were dropped here: nobody reads stderr\n",
+                    self.tool
+                );
                 self.buffer.extend_from_slice(said.as_bytes());
             }
             self.buffer.extend_from_slice(line.as_bytes());

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 
 /// Runs a tool: shows its failures on stderr and turns what comes back into
 /// an exit code. A panic is a bug of ours: exit 70.
-pub fn run(tool: &'static str, body: impl FnOnce() -> Result<Exit, Vec<Failure>> + std::panic::UnwindSafe) -> ExitCode {
+pub fn run(
+    tool: &'static str,
+    body: impl FnOnce() -> Result<Exit, Vec<Failure>> + std::panic::UnwindSafe,
+) -> ExitCode {
     let exit = match std::panic::catch_unwind(body) {
         Ok(Ok(exit)) => exit,
         Ok(Err(failures)) => {

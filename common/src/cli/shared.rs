@@ -1,8 +1,8 @@
 //! Flags that several tools have, and how their values are read.
 
 use crate::error::Failure;
-use crate::event::shape::{InShape, Origin, OutShape};
 use crate::event::Show;
+use crate::event::shape::{InShape, Origin, OutShape};
 use crate::exit::Exit;
 use crate::queue::QueueUrl;
 use crate::queue::pipe::{PipeConnection, SinkOptions, SourceOptions};

@@ -55,14 +55,15 @@ pub fn print_queue(stat: &QueueStat, scheme: &str, shape: Listing) -> Result<()>
     if shape == Listing::Json {
         return print_lines(std::iter::once(value));
     }
-    let text = value.as_object().into_iter().flatten().fold(String::new(), |text, (name, value)| {
-        let value = match value {
-            Value::String(value) => value.clone(),
-            Value::Null => "-".to_owned(),
-            other => other.to_string(),
-        };
-        text + &format!("{name:<14}{value}\n")
-    });
+    let text =
+        value.as_object().into_iter().flatten().fold(String::new(), |text, (name, value)| {
+            let value = match value {
+                Value::String(value) => value.clone(),
+                Value::Null => "-".to_owned(),
+                other => other.to_string(),
+            };
+            text + &format!("{name:<14}{value}\n")
+        });
     print(&text)
 }
 
@@ -80,7 +81,8 @@ pub fn print_capabilities(shape: Listing) -> Result<()> {
             json!({ "middleware": capabilities.scheme, "title": capabilities.title, "can": cells })
         }));
     }
-    let names: Vec<String> = all.iter().map(|capabilities| format!("{}:", capabilities.scheme)).collect();
+    let names: Vec<String> =
+        all.iter().map(|capabilities| format!("{}:", capabilities.scheme)).collect();
     let head: Vec<&str> = std::iter::once("").chain(names.iter().map(String::as_str)).collect();
     print(&format!("\n{}", table(&head, rows.into_iter())))
 }
@@ -120,7 +122,9 @@ fn print_lines(values: impl Iterator<Item = Value>) -> Result<()> {
 /// Stdout cannot be written.
 pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::io("write to", "stdout", &error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::io("write to", "stdout", &error))
+        }
         _ => Ok(()),
     }
 }

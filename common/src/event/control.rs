@@ -60,9 +60,12 @@ const VERDICT: u64 = 8;
 impl Control {
     /// Appends the block: tag, length and value of each field that is set.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        for (tag, text) in
-            [(RUN, &self.run), (VERSION, &self.version), (STEP, &self.step), (INVOCATION, &self.invocation)]
-        {
+        for (tag, text) in [
+            (RUN, &self.run),
+            (VERSION, &self.version),
+            (STEP, &self.step),
+            (INVOCATION, &self.invocation),
+        ] {
             if !text.is_empty() {
                 put_number(out, tag);
                 put_bytes(out, text.as_bytes());

@@ -55,8 +55,7 @@ impl Interval {
         let (whole_bytes, rest_bits) = ((self.len / 8) as usize, self.len % 8);
         let mask = !(0xFF_u8.checked_shr(rest_bits).unwrap_or(0));
         self.bits[..whole_bytes] == other.bits[..whole_bytes]
-            && (rest_bits == 0
-                || (self.bits[whole_bytes] ^ other.bits[whole_bytes]) & mask == 0)
+            && (rest_bits == 0 || (self.bits[whole_bytes] ^ other.bits[whole_bytes]) & mask == 0)
     }
 }
 

@@ -63,8 +63,8 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
 /// # Errors
 /// [`EnvelopeError`] when it is no JSON object or a bad envelope.
 pub fn parse_envelope(line: &[u8]) -> Result<Option<Event>, EnvelopeError> {
-    let text = std::str::from_utf8(line)
-        .map_err(|_| serde_json::Error::custom("it is not UTF-8"))?;
+    let text =
+        std::str::from_utf8(line).map_err(|_| serde_json::Error::custom("it is not UTF-8"))?;
     let Members(members) = serde_json::from_str(text)?;
     let Some((_, version)) = members.iter().find(|(name, _)| name == "specversion") else {
         return Ok(None);
@@ -91,7 +91,9 @@ impl<'a> Builder<'a> {
         if !self.seen.insert(name.clone()) {
             return Err(serde_json::Error::custom(format!("`{name}` stands twice")).into());
         }
-        let required = |field| string(value).filter(|text| !text.is_empty()).ok_or(EnvelopeError::Missing(field));
+        let required = |field| {
+            string(value).filter(|text| !text.is_empty()).ok_or(EnvelopeError::Missing(field))
+        };
         match name.as_str() {
             "specversion" => {}
             "id" => self.event.id = required("id")?,
@@ -118,7 +120,9 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self) -> Result<Event, EnvelopeError> {
-        for (field, value) in [("id", &self.event.id), ("source", &self.event.source), ("type", &self.event.kind)] {
+        for (field, value) in
+            [("id", &self.event.id), ("source", &self.event.source), ("type", &self.event.kind)]
+        {
             if value.is_empty() {
                 return Err(EnvelopeError::Missing(field));
             }

@@ -20,14 +20,9 @@ pub struct Origin<'a> {
 /// rule's index, or `result`) to `target`: 128 bits of SHA-256, in hex.
 pub fn derive(origin: Origin<'_>, branch: &str, target: &str, position: usize) -> String {
     let mut hash = Sha256::new();
-    for part in [
-        origin.invocation,
-        origin.parent_source,
-        origin.parent_id,
-        origin.function,
-        branch,
-        target,
-    ] {
+    for part in
+        [origin.invocation, origin.parent_source, origin.parent_id, origin.function, branch, target]
+    {
         // Lengths first: otherwise ("ab", "c") and ("a", "bc") would be one.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());

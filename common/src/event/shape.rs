@@ -226,8 +226,12 @@ impl Splitter {
         if self.frame_left > 0 && !self.ended {
             return None;
         }
-        self.frame_left = 0;
-        Some(self.take(0, 0))
+        let missing = std::mem::take(&mut self.frame_left);
+        let mut record = self.take(0, 0);
+        if missing > 0 {
+            record.fault = Some(RecordFault::CutShort);
+        }
+        Some(record)
     }
 
     fn cut_short(&mut self) -> Record {
@@ -285,7 +289,9 @@ pub fn read(record: &Record, shape: InShape, origin: &Origin) -> Result<Event, R
         },
         InShape::Lines if std::str::from_utf8(bytes).is_ok() => Ok(bare("text/plain")),
         InShape::Lines => Ok(bare("application/octet-stream")),
-        InShape::Auto | InShape::Nul | InShape::Raw | InShape::Frames => Ok(bare(detect_type(bytes))),
+        InShape::Auto | InShape::Nul | InShape::Raw | InShape::Frames => {
+            Ok(bare(detect_type(bytes)))
+        }
     }
 }
 
@@ -314,7 +320,12 @@ pub enum WriteError {
 ///
 /// # Errors
 /// [`WriteError`]: the shape cannot carry this body.
-pub fn write(event: &Event, shape: OutShape, show: Show, out: &mut Vec<u8>) -> Result<(), WriteError> {
+pub fn write(
+    event: &Event,
+    shape: OutShape,
+    show: Show,
+    out: &mut Vec<u8>,
+) -> Result<(), WriteError> {
     if shape == OutShape::Json {
         return Ok(print_envelope(event, show, out)?);
     }

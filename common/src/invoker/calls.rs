@@ -100,8 +100,11 @@ impl Invoker {
             self.poller.remove(&dead);
             dead.bury();
         }
-        let guard = Guard::start(&self.routing.specs).map_err(QueueError::io("starting a guard"))?;
-        self.poller.add(&guard, GUARD, Interest::Read).map_err(QueueError::io("starting a guard"))?;
+        let guard =
+            Guard::start(&self.routing.specs).map_err(QueueError::io("starting a guard"))?;
+        self.poller
+            .add(&guard, GUARD, Interest::Read)
+            .map_err(QueueError::io("starting a guard"))?;
         self.guard = Some(guard);
         for (_, (work, mut running)) in std::mem::take(&mut self.calls) {
             self.served[work.served].running -= 1;

@@ -16,11 +16,19 @@ use std::time::Instant;
 
 impl Invoker {
     /// Decides what the end of a call means.
-    pub(super) fn after_call(&mut self, work: Work, end: CallEnd, output: Vec<u8>, stderr: Vec<u8>) -> Result<(), QueueError> {
+    pub(super) fn after_call(
+        &mut self,
+        work: Work,
+        end: CallEnd,
+        output: Vec<u8>,
+        stderr: Vec<u8>,
+    ) -> Result<(), QueueError> {
         let function = &self.routing.chain.functions[self.served[work.served].serve.function];
         let action = match end {
             CallEnd::Exit(code) => function.exit_action(u16::try_from(code).unwrap_or(255)),
-            CallEnd::NotStarted(nix::libc::ENOENT | nix::libc::EACCES | nix::libc::ENOEXEC) => ExitAction::Dead,
+            CallEnd::NotStarted(nix::libc::ENOENT | nix::libc::EACCES | nix::libc::ENOEXEC) => {
+                ExitAction::Dead
+            }
             CallEnd::Killed(Kill::OutputTooLarge) => ExitAction::Dead,
             _ => ExitAction::Retry,
         };
@@ -45,7 +53,8 @@ impl Invoker {
         let index = self.served[work.served].serve.function;
         let function = &self.routing.chain.functions[index];
         let (source, time) = (&self.routing.source, clock::rfc3339_now());
-        let parsed = outputs::parse(function, &work.event, output, source, &time, self.routing.exact);
+        let parsed =
+            outputs::parse(function, &work.event, output, source, &time, self.routing.exact);
         match parsed {
             Ok(events) => {
                 let routed = events
@@ -83,7 +92,13 @@ impl Invoker {
     }
 
     /// The message becomes a dead letter.
-    pub(super) fn bury(&mut self, work: Work, reason: String, end: Option<CallEnd>, stderr: Vec<u8>) -> Result<(), QueueError> {
+    pub(super) fn bury(
+        &mut self,
+        work: Work,
+        reason: String,
+        end: Option<CallEnd>,
+        stderr: Vec<u8>,
+    ) -> Result<(), QueueError> {
         let function = self.served[work.served].serve.function;
         let obituary = Obituary {
             reason,
@@ -99,7 +114,8 @@ impl Invoker {
     /// Hands over: each emission to its queue, then the message is settled.
     fn send(&mut self, work: Work, emissions: Vec<Emission>) -> Result<(), QueueError> {
         let from = self.served[work.served].serve.from;
-        let mut handoff = Handoff { taken: Some((from.connection, work.receipt)), outputs: Vec::new() };
+        let mut handoff =
+            Handoff { taken: Some((from.connection, work.receipt)), outputs: Vec::new() };
         for emission in emissions {
             if let Some((port, event)) = self.address(emission)? {
                 handoff.outputs.push((port, event));
@@ -140,7 +156,9 @@ impl Invoker {
                     Ok(()) => Ok(None),
                     Err(failure) => {
                         self.log.failure(&failure);
-                        Err(QueueError::io("keeping a dead letter")(std::io::Error::other(failure.reason)))
+                        Err(QueueError::io("keeping a dead letter")(std::io::Error::other(
+                            failure.reason,
+                        )))
                     }
                 },
             },

@@ -38,7 +38,11 @@ impl Invoker {
             return 0;
         }
         let busy = served.running + served.handing;
-        served.serve.concurrency.saturating_sub(busy).min(usize::try_from(left).unwrap_or(usize::MAX))
+        served
+            .serve
+            .concurrency
+            .saturating_sub(busy)
+            .min(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     fn listen(&mut self, index: usize, on: bool) -> Result<(), QueueError> {
@@ -65,7 +69,8 @@ impl Invoker {
         }
         let function = &self.routing.chain.functions[self.served[served].serve.function];
         if work.attempts > function.retries {
-            let reason = format!("its invoker was killed {} times while it worked on it", work.attempts);
+            let reason =
+                format!("its invoker was killed {} times while it worked on it", work.attempts);
             return self.bury(work, reason, None, Vec::new());
         }
         self.start(work)

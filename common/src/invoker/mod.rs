@@ -110,7 +110,14 @@ impl Invoker {
     ///
     /// # Errors
     /// No processes or descriptors left.
-    pub fn new(mut desk: Desk, poller: Rc<Poller>, routing: Routing, serve: Vec<Serve>, until: Until, log: Log) -> Result<Self> {
+    pub fn new(
+        mut desk: Desk,
+        poller: Rc<Poller>,
+        routing: Routing,
+        serve: Vec<Serve>,
+        until: Until,
+        log: Log,
+    ) -> Result<Self> {
         let start = |error: &io::Error| Failure::io("start", "the guard of functions", error);
         let guard = Guard::start(&routing.specs).map_err(|error| start(&error))?;
         poller.add(&guard, GUARD, Interest::Read).map_err(|error| start(&error))?;
@@ -121,7 +128,14 @@ impl Invoker {
         let _ = desk.look_after();
         let served = serve
             .into_iter()
-            .map(|serve| Served { serve, running: 0, handing: 0, backing_off: 0, look: true, listening: false })
+            .map(|serve| Served {
+                serve,
+                running: 0,
+                handing: 0,
+                backing_off: 0,
+                look: true,
+                listening: false,
+            })
             .collect();
         Ok(Self {
             desk,
@@ -198,7 +212,9 @@ impl Invoker {
         match ready.token {
             SIGNALS => self.on_signal(),
             GUARD => self.on_guard()?,
-            token if token & CALLS != 0 => self.on_output((token & !CALLS) >> 1, token & STDERR != 0)?,
+            token if token & CALLS != 0 => {
+                self.on_output((token & !CALLS) >> 1, token & STDERR != 0)?
+            }
             token if self.desk.owns(token) => {
                 self.desk.on_ready(ready);
                 if ready.readable {
@@ -264,7 +280,8 @@ impl Invoker {
     }
 
     fn sleep(&self) -> Duration {
-        if self.desk.has_more() && self.stop == Stop::No && self.served.iter().any(|s| s.listening) {
+        if self.desk.has_more() && self.stop == Stop::No && self.served.iter().any(|s| s.listening)
+        {
             return Duration::ZERO;
         }
         let now = Instant::now();

@@ -10,7 +10,14 @@ use crate::limits;
 ///
 /// # Errors
 /// What is wrong with the output: a line that is no event, or too many.
-pub fn parse(function: &Function, parent: &Event, printed: Vec<u8>, source: &str, time: &str, exact: bool) -> Result<Vec<Event>, String> {
+pub fn parse(
+    function: &Function,
+    parent: &Event,
+    printed: Vec<u8>,
+    source: &str,
+    time: &str,
+    exact: bool,
+) -> Result<Vec<Event>, String> {
     if printed.is_empty() && function.empty == Empty::End {
         return Ok(Vec::new());
     }
@@ -25,7 +32,9 @@ pub fn parse(function: &Function, parent: &Event, printed: Vec<u8>, source: &str
     };
     match function.emit {
         Emit::One => {
-            let Body::Inline(bytes) = shape::printed_body(printed, exact) else { return Ok(Vec::new()) };
+            let Body::Inline(bytes) = shape::printed_body(printed, exact) else {
+                return Ok(Vec::new());
+            };
             Ok(vec![make(detect_type(&bytes), Body::Inline(bytes))])
         }
         Emit::Lines => records(printed, InShape::Lines)?
@@ -51,7 +60,12 @@ pub fn parse(function: &Function, parent: &Event, printed: Vec<u8>, source: &str
 
 fn inherited(parent: &Event) -> std::collections::BTreeMap<String, crate::event::Attr> {
     let ours = |name: &str| name.starts_with(CONTROL_PREFIX);
-    parent.extensions.iter().filter(|(name, _)| !ours(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+    parent
+        .extensions
+        .iter()
+        .filter(|(name, _)| !ours(name))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect()
 }
 
 fn records(printed: Vec<u8>, shape: InShape) -> Result<Vec<shape::Record>, String> {

@@ -34,12 +34,27 @@ impl Routing {
     ///
     /// # Errors
     /// The program is not there or cannot be run.
-    pub fn single(function: Function, folder: &Path, results: Port, dead: DeadSink, exact: bool) -> Result<Self> {
+    pub fn single(
+        function: Function,
+        folder: &Path,
+        results: Port,
+        dead: DeadSink,
+        exact: bool,
+    ) -> Result<Self> {
         let chain = alone(function, folder);
         let specs = specs(&chain)?;
         let source = format!("/faas/{}", chain.functions[0].name);
         let conditions = Conditions::of(&chain);
-        Ok(Self { chain, conditions, specs, inputs: vec![None], results, dead: Some(dead), source, exact })
+        Ok(Self {
+            chain,
+            conditions,
+            specs,
+            inputs: vec![None],
+            results,
+            dead: Some(dead),
+            source,
+            exact,
+        })
     }
 
     /// Routing for a run: opens all of its queues for sending.
@@ -49,9 +64,10 @@ impl Routing {
     pub fn run(chain: Chain, run: &str, desk: &mut Desk, connection: usize) -> Result<Self> {
         let mut ports = Vec::new();
         for (_, name) in naming::all(&chain, run) {
-            let queue = desk.connection(connection).open_send(&name).map_err(|error| {
-                error.failure("open", &format!("mq:/{name}"))
-            })?;
+            let queue = desk
+                .connection(connection)
+                .open_send(&name)
+                .map_err(|error| error.failure("open", &format!("mq:/{name}")))?;
             ports.push(Port { connection, queue });
         }
         let results = ports.pop().unwrap_or(Port { connection, queue: crate::queue::QueueId(0) });

@@ -46,7 +46,8 @@ impl Drop for Watch {
 }
 
 fn set_timer(ms: u64) {
-    let value = nix::libc::timeval { tv_sec: (ms / 1000) as i64, tv_usec: (ms % 1000 * 1000) as i64 };
+    let value =
+        nix::libc::timeval { tv_sec: (ms / 1000) as i64, tv_usec: (ms % 1000 * 1000) as i64 };
     let zero = nix::libc::timeval { tv_sec: 0, tv_usec: 0 };
     let timer = nix::libc::itimerval { it_interval: zero, it_value: value };
     // SAFETY: a plain system call with a valid pointer.
@@ -54,7 +55,8 @@ fn set_timer(ms: u64) {
 }
 
 extern "C" fn on_alarm(_signal: nix::libc::c_int) {
-    const SAID: &[u8] = b"faas-invoke: a condition ran over 1 s; its message becomes a dead letter\n";
+    const SAID: &[u8] =
+        b"faas-invoke: a condition ran over 1 s; its message becomes a dead letter\n";
     let mark = MARK.load(Ordering::Acquire);
     if !mark.is_null() {
         // SAFETY: `Watch::start` was given a pointer that is valid while it

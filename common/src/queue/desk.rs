@@ -116,7 +116,12 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Connection::try_receive`].
-    pub fn receive(&mut self, port: Port, max: usize, into: &mut Vec<Taken>) -> Result<(), QueueError> {
+    pub fn receive(
+        &mut self,
+        port: Port,
+        max: usize,
+        into: &mut Vec<Taken>,
+    ) -> Result<(), QueueError> {
         self.connections[port.connection].try_receive(port.queue, max, into)
     }
 
@@ -180,7 +185,12 @@ impl Desk {
         }
     }
 
-    fn settle(&mut self, ticket: u64, connection: usize, mut settlement: Settlement) -> Result<Settled, QueueError> {
+    fn settle(
+        &mut self,
+        ticket: u64,
+        connection: usize,
+        mut settlement: Settlement,
+    ) -> Result<Settled, QueueError> {
         match self.connections[connection].settle(&mut settlement) {
             Err(error @ QueueError::NoRoom { .. }) if !self.no_room_is_fatal => {
                 self.no_room_since.get_or_insert((Instant::now(), false));
@@ -260,7 +270,9 @@ impl Desk {
     fn notices(&mut self, now: Instant) -> Vec<String> {
         let mut blocked = BTreeSet::new();
         for (index, connection) in self.connections.iter().enumerate() {
-            blocked.extend(connection.blocked().into_iter().map(|queue| Port { connection: index, queue }));
+            blocked.extend(
+                connection.blocked().into_iter().map(|queue| Port { connection: index, queue }),
+            );
         }
         self.full_since.retain(|port, _| blocked.contains(port));
         let late = |since: Instant| now - since >= Duration::from_millis(FULL_NOTICE_MS);
@@ -272,7 +284,8 @@ impl Desk {
                 notices.extend(full_notice(self.connections[port.connection].as_mut(), port.queue));
             }
         }
-        if let (Some((since, said)), Some(waiting)) = (&mut self.no_room_since, self.no_room.first())
+        if let (Some((since, said)), Some(waiting)) =
+            (&mut self.no_room_since, self.no_room.first())
             && late(*since)
             && !*said
         {

@@ -90,9 +90,7 @@ impl QueueError {
             ),
             Self::Damaged { file, .. } => (Exit::Unreachable, Some(format!("rm {file}"))),
             Self::Closed => (Exit::Done, None),
-            Self::Io { source, .. } => {
-                (Failure::io(action, url, source).exit, cure_of_io(source))
-            }
+            Self::Io { source, .. } => (Failure::io(action, url, source).exit, cure_of_io(source)),
         };
         let failure = Failure::new(exit, action, url, self);
         match cure {

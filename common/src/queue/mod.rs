@@ -138,7 +138,12 @@ pub trait Connection {
     ///
     /// # Errors
     /// The queue is gone, or its state cannot be read.
-    fn try_receive(&mut self, queue: QueueId, max: usize, into: &mut Vec<Taken>) -> Result<(), QueueError>;
+    fn try_receive(
+        &mut self,
+        queue: QueueId,
+        max: usize,
+        into: &mut Vec<Taken>,
+    ) -> Result<(), QueueError>;
 
     /// Counts one more start of a worker for a taken message, where a crash
     /// of this process does not forget it.

@@ -53,7 +53,8 @@ pub(super) enum Gone {
 impl Children {
     pub(super) fn start(options: &Options, chain: &Chain, run: &str) -> Result<Self> {
         let file = options.chain.canonicalize().unwrap_or_else(|_| options.chain.clone());
-        let base = ["--chain".to_owned(), file.display().to_string(), "--run".to_owned(), run.to_owned()];
+        let base =
+            ["--chain".to_owned(), file.display().to_string(), "--run".to_owned(), run.to_owned()];
         let shares: Vec<Vec<String>> = match options.invokers {
             Some(count) => vec![Vec::new(); count.max(1)],
             None => {
@@ -61,17 +62,24 @@ impl Children {
                 chain.functions.iter().map(|function| own(&function.name)).collect()
             }
         };
-        let (status, their_status) = pipe2(OFlag::O_CLOEXEC).map_err(|e| started("a pipe", &e.into()))?;
-        fcntl(&status, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| started("a pipe", &e.into()))?;
-        let mut children =
-            Self { trigger: None, invokers: Vec::new(), status: File::from(status), status_text: Vec::new() };
+        let (status, their_status) =
+            pipe2(OFlag::O_CLOEXEC).map_err(|e| started("a pipe", &e.into()))?;
+        fcntl(&status, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|e| started("a pipe", &e.into()))?;
+        let mut children = Self {
+            trigger: None,
+            invokers: Vec::new(),
+            status: File::from(status),
+            status_text: Vec::new(),
+        };
         for share in shares {
             let args = [base.as_slice(), &share].concat();
             let child = Some(spawn("faas-invoke", &args, Stdio::null(), true, None)?);
             children.invokers.push(Invoker { args, child, restarts: 0 });
         }
         let args = trigger_args(&base, options, &their_status);
-        children.trigger = Some(spawn("faas-trigger", &args, Stdio::inherit(), false, Some(their_status))?);
+        children.trigger =
+            Some(spawn("faas-trigger", &args, Stdio::inherit(), false, Some(their_status))?);
         Ok(children)
     }
 
@@ -95,7 +103,9 @@ impl Children {
             gone.push(Gone::Trigger(status));
         }
         for invoker in &mut self.invokers {
-            let Some(Ok(Some(status))) = invoker.child.as_mut().map(Child::try_wait) else { continue };
+            let Some(Ok(Some(status))) = invoker.child.as_mut().map(Child::try_wait) else {
+                continue;
+            };
             invoker.child = None;
             let what = format!("{} ended: {}", invoker.name(), describe(status));
             let hopeless = matches!(status.code(), Some(2 | 69 | 77));
@@ -123,10 +133,14 @@ impl Children {
     /// Ends all of them: politely first, unless `now`.
     pub(super) fn end(&mut self, now: bool) {
         let how = if now { Signal::SIGKILL } else { Signal::SIGTERM };
-        let all = || self.trigger.iter().chain(self.invokers.iter().filter_map(|i| i.child.as_ref()));
+        let all =
+            || self.trigger.iter().chain(self.invokers.iter().filter_map(|i| i.child.as_ref()));
         all().for_each(|child| signal(Some(child), how));
         let patience = std::time::Instant::now() + std::time::Duration::from_secs(2);
-        let children = self.trigger.iter_mut().chain(self.invokers.iter_mut().filter_map(|i| i.child.as_mut()));
+        let children = self
+            .trigger
+            .iter_mut()
+            .chain(self.invokers.iter_mut().filter_map(|i| i.child.as_mut()));
         for child in children {
             while matches!(child.try_wait(), Ok(None)) {
                 if std::time::Instant::now() >= patience {
@@ -151,7 +165,10 @@ fn trigger_args(base: &[String], options: &Options, status: &OwnedFd) -> Vec<Str
     let mut args = base.to_vec();
     let shape = clap::ValueEnum::to_possible_value(&options.pipe.input);
     args.extend(["--status-fd".to_owned(), status.as_raw_fd().to_string()]);
-    args.extend(["--input".to_owned(), shape.map_or_else(String::new, |v| v.get_name().to_owned())]);
+    args.extend([
+        "--input".to_owned(),
+        shape.map_or_else(String::new, |v| v.get_name().to_owned()),
+    ]);
     if let Some(limit) = options.pipe.max_line {
         args.extend(["--max-line".to_owned(), limit.to_string()]);
     }
@@ -179,7 +196,13 @@ fn signal(child: Option<&Child>, signal: Signal) {
 
 /// Invokers get a process group of their own, so that a Ctrl-C reaches the
 /// runner, which drains them; the trigger may read from the terminal and stays.
-fn spawn(tool: &str, args: &[String], stdin: Stdio, own_group: bool, kept: Option<OwnedFd>) -> Result<Child> {
+fn spawn(
+    tool: &str,
+    args: &[String],
+    stdin: Stdio,
+    own_group: bool,
+    kept: Option<OwnedFd>,
+) -> Result<Child> {
     let runner = getpid();
     let mut command = Command::new(beside_us(tool));
     command.args(args).stdin(stdin).stdout(Stdio::null());
@@ -206,7 +229,8 @@ fn spawn(tool: &str, args: &[String], stdin: Stdio, own_group: bool, kept: Optio
 
 fn started(tool: &str, error: &io::Error) -> Failure {
     let failure = Failure::io("start", tool, error);
-    Failure { exit: Exit::Unreachable, ..failure }.cure("make install, so that all tools are in one place")
+    Failure { exit: Exit::Unreachable, ..failure }
+        .cure("make install, so that all tools are in one place")
 }
 
 /// The tool in our own folder, else wherever PATH has it.

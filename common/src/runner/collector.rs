@@ -171,7 +171,8 @@ impl Collector {
             self.summary.dropped += u64::from(ended.results == 0 && !ended.dead);
         }
         self.summary.redelivered += u64::from(!told.fresh);
-        let mut handoff = Handoff { taken: Some((self.replies.connection, reply.receipt)), outputs: Vec::new() };
+        let mut handoff =
+            Handoff { taken: Some((self.replies.connection, reply.receipt)), outputs: Vec::new() };
         match control.verdict {
             Some(Verdict::Result) if told.fresh => {
                 self.summary.results += 1;
@@ -190,7 +191,12 @@ impl Collector {
     }
 
     /// A result that the asked shape cannot carry becomes a dead letter.
-    fn unprintable(&mut self, mut event: Event, error: &QueueError, receipt: crate::queue::Receipt) -> std::result::Result<(), QueueError> {
+    fn unprintable(
+        &mut self,
+        mut event: Event,
+        error: &QueueError,
+        receipt: crate::queue::Receipt,
+    ) -> std::result::Result<(), QueueError> {
         self.summary.results -= 1;
         event.note("faasreason", error.to_string());
         self.keep_dead(&event)?;
@@ -336,4 +342,3 @@ impl Collector {
         if failed || !self.summary.lost.is_empty() { Exit::SomeFailed } else { Exit::Done }
     }
 }
-

@@ -4,8 +4,8 @@ use crate::chain::{Chain, ChainError, naming};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::queue::mqueue::registry::{self, RunGuard, RunRecord};
 use crate::invoker::Serve;
+use crate::queue::mqueue::registry::{self, RunGuard, RunRecord};
 use crate::queue::{Connection, Desk, Port, QueueError, QueueSpec};
 use std::path::Path;
 
@@ -38,7 +38,11 @@ pub fn load_chain(path: &Path, action: &str) -> std::result::Result<Chain, Vec<F
     let text = std::fs::read_to_string(path)
         .map_err(|error| ChainError::Read(path.to_owned(), error).failures(action))?;
     let flaws = crate::chain::gate(&chain, &text, &crate::queue::mqueue::CAPABILITIES);
-    if flaws.is_empty() { Ok(chain) } else { Err(ChainError::Flaws(path.to_owned(), flaws).failures(action)) }
+    if flaws.is_empty() {
+        Ok(chain)
+    } else {
+        Err(ChainError::Flaws(path.to_owned(), flaws).failures(action))
+    }
 }
 
 /// Checks the name of a run.
@@ -65,7 +69,12 @@ pub fn connect_run() -> Result<Box<dyn Connection>> {
 ///
 /// # Errors
 /// There is a run of that name, or a queue cannot be made.
-pub fn open_run(chain: &Chain, run: &str, runner: Option<u32>, connection: &mut dyn Connection) -> Result<RunGuard> {
+pub fn open_run(
+    chain: &Chain,
+    run: &str,
+    runner: Option<u32>,
+    connection: &mut dyn Connection,
+) -> Result<RunGuard> {
     let record = RunRecord {
         digest: chain.digest.clone(),
         chain: chain.name.clone(),
@@ -73,8 +82,10 @@ pub fn open_run(chain: &Chain, run: &str, runner: Option<u32>, connection: &mut 
         runner,
     };
     let guard = registry::open_run(run, &record).map_err(|error| match error {
-        QueueError::Exists => Failure::new(Exit::SomeFailed, "open run", run, "there is one of that name")
-            .cure(format!("another name, or faas-queue rm --run {run}")),
+        QueueError::Exists => {
+            Failure::new(Exit::SomeFailed, "open run", run, "there is one of that name")
+                .cure(format!("another name, or faas-queue rm --run {run}"))
+        }
         error => error.failure("open run", run),
     })?;
     for (function, name) in naming::all(chain, run) {
@@ -135,8 +146,13 @@ pub fn functions(chain: &Chain, names: &[String]) -> Result<Vec<usize>> {
             chain.find(name).ok_or_else(|| {
                 let cure = crate::units::nearest(name, known())
                     .unwrap_or_else(|| known().collect::<Vec<_>>().join(", "));
-                Failure::new(Exit::Usage, "find function", name, format!("chain {} has none of that name", chain.name))
-                    .cure(cure)
+                Failure::new(
+                    Exit::Usage,
+                    "find function",
+                    name,
+                    format!("chain {} has none of that name", chain.name),
+                )
+                .cure(cure)
             })
         })
         .collect()
@@ -146,7 +162,14 @@ pub fn functions(chain: &Chain, names: &[String]) -> Result<Vec<usize>> {
 ///
 /// # Errors
 /// The queue is not there.
-pub fn serve(chain: &Chain, function: usize, run: &str, jobs: Option<u32>, desk: &mut Desk, connection: usize) -> Result<Serve> {
+pub fn serve(
+    chain: &Chain,
+    function: usize,
+    run: &str,
+    jobs: Option<u32>,
+    desk: &mut Desk,
+    connection: usize,
+) -> Result<Serve> {
     let name = naming::input(run, &chain.functions[function].name);
     let queue = desk
         .connection(connection)

@@ -6,19 +6,19 @@ mod children;
 mod collector;
 pub mod join;
 pub mod orphans;
-pub mod trial;
 mod progress;
 mod summary;
+pub mod trial;
 
 use crate::chain::{Chain, naming};
 use crate::cli::log::Log;
 use crate::cli::shared::PipeFlags;
+use crate::clock;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::poll::Poller;
 use crate::queue::{Desk, Port};
-use crate::clock;
 use children::Children;
 use collector::Collector;
 use std::path::PathBuf;
@@ -63,7 +63,8 @@ fn one(failure: Failure) -> Vec<Failure> {
 }
 
 fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error::Result<Exit> {
-    let poller = Rc::new(Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?);
+    let poller =
+        Rc::new(Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?);
     let mut connection = join::connect_run()?;
     let guard = join::open_run(chain, run, Some(std::process::id()), connection.as_mut())?;
     let collected = collect(options, chain, run, poller, connection);
@@ -92,8 +93,16 @@ fn collect(
     let children = Children::start(options, chain, run)?;
     let dead = options.dead.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.dead.ndjson")));
     let log = Log::new("faas-chain", options.quiet);
-    let mut collector =
-        Collector::new(desk, poller, (replies, results), children, DeadSink::file(&dead), log, chain, run)?;
+    let mut collector = Collector::new(
+        desk,
+        poller,
+        (replies, results),
+        children,
+        DeadSink::file(&dead),
+        log,
+        chain,
+        run,
+    )?;
     let (exit, summary) = collector.run();
     collector.end_children();
     summary.print(run, &dead, options.quiet);

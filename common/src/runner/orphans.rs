@@ -40,7 +40,9 @@ fn remove(run: &str) -> Result<()> {
     let mut connection = join::connect_run()?;
     let queues = connection.list().map_err(|error| error.failure("list", "mq:"))?;
     for queue in queues.iter().filter(|queue| queue.run.as_deref() == Some(run)) {
-        connection.remove(&queue.name).map_err(|error| error.failure("remove", &format!("mq:/{}", queue.name)))?;
+        connection
+            .remove(&queue.name)
+            .map_err(|error| error.failure("remove", &format!("mq:/{}", queue.name)))?;
     }
     registry::close_run(run).map_err(|error| error.failure("remove run", run))
 }

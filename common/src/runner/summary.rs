@@ -59,7 +59,9 @@ impl Summary {
             show_duration(self.began.elapsed()),
         );
         if !self.latency.is_empty() {
-            let at = |quantile| show_duration(Duration::from_micros(self.latency.value_at_quantile(quantile)));
+            let at = |quantile| {
+                show_duration(Duration::from_micros(self.latency.value_at_quantile(quantile)))
+            };
             text += &format!("; p50 {}, p99 {}", at(0.5), at(0.99));
         }
         if self.redelivered > 0 {

@@ -61,11 +61,18 @@ pub fn trial(chain: &Chain, function: usize, event: &Event, log: &mut Log) -> Re
     Ok(judge(chain, function, event, end, call.output, began.elapsed()))
 }
 
-fn watch(chain: &Chain, function: usize, guard: &Guard, poller: &Poller, call: &mut Call) -> std::io::Result<(Outcome, Vec<u8>)> {
+fn watch(
+    chain: &Chain,
+    function: usize,
+    guard: &Guard,
+    poller: &Poller,
+    call: &mut Call,
+) -> std::io::Result<(Outcome, Vec<u8>)> {
     let due = Instant::now().checked_add(chain.functions[function].timeout);
     let (mut said, mut ready) = (Vec::new(), Vec::new());
     loop {
-        let left = due.map_or(Duration::from_secs(60), |due| due.saturating_duration_since(Instant::now()));
+        let left = due
+            .map_or(Duration::from_secs(60), |due| due.saturating_duration_since(Instant::now()));
         if left.is_zero() && call.killed.is_none() {
             call.killed = Some(Kill::Timeout);
             guard.kill(1)?;
@@ -89,7 +96,14 @@ fn watch(chain: &Chain, function: usize, guard: &Guard, poller: &Poller, call: &
     }
 }
 
-fn judge(chain: &Chain, index: usize, event: &Event, end: CallEnd, printed: Vec<u8>, took: Duration) -> Trial {
+fn judge(
+    chain: &Chain,
+    index: usize,
+    event: &Event,
+    end: CallEnd,
+    printed: Vec<u8>,
+    took: Duration,
+) -> Trial {
     let function = &chain.functions[index];
     let action = match end {
         CallEnd::Exit(code) => function.exit_action(u16::try_from(code).unwrap_or(255)),
@@ -110,7 +124,8 @@ fn judge(chain: &Chain, index: usize, event: &Event, end: CallEnd, printed: Vec<
                 .into_iter()
                 .map(|output| {
                     let holds = conditions.judge(&rules, &output, |_| {});
-                    let branches = route::branches(&rules, &holds.map_err(|error| error.to_string()));
+                    let branches =
+                        route::branches(&rules, &holds.map_err(|error| error.to_string()));
                     (output, branches)
                 })
                 .collect();

@@ -112,12 +112,20 @@ impl Transfer {
         mut step: impl FnMut(Taken) -> Result<Step>,
         mut moved: impl FnMut(u64) -> Result<()>,
     ) -> Result<Report> {
-        let mut signals = Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
+        let mut signals =
+            Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
         self.poller
             .add(&signals, SIGNALS, Interest::Read)
             .map_err(|error| Failure::io("wait for", "signals", &error))?;
         let mut report = Report { moved: 0, bad: 0, end: End::Done };
-        let mut state = State { last: Instant::now(), taken: 0, waits_for: None, batch: Vec::new(), stop: None, interrupted: false };
+        let mut state = State {
+            last: Instant::now(),
+            taken: 0,
+            waits_for: None,
+            batch: Vec::new(),
+            stop: None,
+            interrupted: false,
+        };
         loop {
             match self.turn(&mut state, &mut report, &mut step, &mut moved, &mut signals) {
                 Ok(true) => {}
@@ -203,7 +211,8 @@ impl Transfer {
         self.desk.listen(self.from, idle)?;
         let mut sleep = Duration::from_millis(IDLE_LOOK_MS);
         if let Some(timeout) = self.until.timeout {
-            sleep = sleep.min(timeout.saturating_sub(state.last.elapsed()).max(Duration::from_millis(1)));
+            sleep = sleep
+                .min(timeout.saturating_sub(state.last.elapsed()).max(Duration::from_millis(1)));
         }
         let busy = !state.batch.is_empty() && state.waits_for.is_none();
         if busy || (idle && self.desk.has_more()) {

@@ -19,7 +19,9 @@ pub fn of(event: &Event, function: &str, attempt: u32) -> Vec<(String, String)> 
         ("FAAS_IDEMPOTENCY_KEY".into(), event.id.clone()),
     ];
     let optional = [("CE_TIME", &event.time), ("CE_DATACONTENTTYPE", &event.content_type)];
-    env.extend(optional.into_iter().filter_map(|(name, value)| Some((name.into(), value.clone()?))));
+    env.extend(
+        optional.into_iter().filter_map(|(name, value)| Some((name.into(), value.clone()?))),
+    );
     if let Some(control) = &event.control {
         env.push(("FAAS_RUN".into(), control.run.clone()));
     }

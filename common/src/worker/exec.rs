@@ -73,7 +73,12 @@ impl Call {
     ///
     /// # Errors
     /// No descriptors left, a body that cannot be read, or no guard.
-    pub fn start(guard: &Guard, poller: &Poller, token: u64, start: &Start<'_>) -> io::Result<Self> {
+    pub fn start(
+        guard: &Guard,
+        poller: &Poller,
+        token: u64,
+        start: &Start<'_>,
+    ) -> io::Result<Self> {
         let event = start.event;
         let input = if start.whole_event { Some(envelope_of(event)?) } else { event.body.clone() };
         let (stdout, their_stdout) = output_pipe()?;

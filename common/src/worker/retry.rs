@@ -7,7 +7,8 @@ use std::time::Duration;
 /// attempt (from 1) anything from zero to `first * 2^(failed - 1)`, at most
 /// 30 s, by `chance`.
 pub fn wait(first: Duration, failed: u32, chance: u64) -> Duration {
-    let ceiling = first.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX));
+    let ceiling =
+        first.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX));
     let ceiling = ceiling.min(Duration::from_millis(BACKOFF_MAX_MS));
     ceiling.mul_f64((chance >> 11) as f64 / (1_u64 << 53) as f64)
 }

@@ -254,7 +254,12 @@ impl Connection for MemConnection {
         Ok(())
     }
 
-    fn try_receive(&mut self, id: QueueId, max: usize, into: &mut Vec<Taken>) -> Result<(), QueueError> {
+    fn try_receive(
+        &mut self,
+        id: QueueId,
+        max: usize,
+        into: &mut Vec<Taken>,
+    ) -> Result<(), QueueError> {
         let mut queues = self.hub.lock();
         let name = &self.open[id.0 as usize].name;
         let queue = queues.get_mut(name).ok_or(QueueError::NoSuchQueue)?;

@@ -26,10 +26,9 @@ pub(super) fn store(dirs: &Dirs, queue: &str, body: &Body) -> Result<String, Que
         // Whatever was written of it must not stay.
         let _ = std::fs::remove_file(&path);
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOSPC | Errno::EDQUOT) => QueueError::NoRoom {
-                bytes: body.len(),
-                place: dirs.root().display().to_string(),
-            },
+            Some(Errno::ENOSPC | Errno::EDQUOT) => {
+                QueueError::NoRoom { bytes: body.len(), place: dirs.root().display().to_string() }
+            }
             _ => QueueError::io("writing a body beside it")(error),
         }
     })?;

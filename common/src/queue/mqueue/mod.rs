@@ -5,8 +5,10 @@
 
 mod bodies;
 mod dirs;
-mod packet;
-mod parcel;
+pub mod packet;
+mod packing;
+pub mod parcel;
+mod recovery;
 pub mod registry;
 mod slots;
 mod sys;
@@ -15,13 +17,10 @@ use super::{
     Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
     Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
 };
-use crate::clock;
-use crate::event::{Body, Event, detect_type, frame};
 use crate::poll::{Interest, Poller, Ready};
 use dirs::Dirs;
-use packet::Packet;
 use parcel::Parcel;
-use slots::{SlotFile, State};
+use slots::SlotFile;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use sys::{Mq, Way};
@@ -167,112 +166,10 @@ impl MqConnection {
         Ok(Place { queue: id, file: queue.files.len() - 1, slot: 0 })
     }
 
-    /// Takes over the slot files of dead readers of a queue.
-    fn adopt(&mut self, id: QueueId) -> Result<(), QueueError> {
-        let queue = self.queue(id);
-        let (dir, message_size) = (self.dirs.slots(&queue.name)?, queue.message_size);
-        for path in slots::files(&dir) {
-            if let Some(slots) = SlotFile::adopt(path, message_size)? {
-                let queue = self.queue_mut(id);
-                queue.files.push(Some(slots));
-                let file = queue.files.len() - 1;
-                self.recover(id, file)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes on from the state in which each slot of an adopted file is.
-    fn recover(&mut self, id: QueueId, file: usize) -> Result<(), QueueError> {
-        for slot in 0..slots::SLOTS {
-            let place = Place { queue: id, file, slot };
-            let Some(slots) = self.file(place) else { continue };
-            let state = slots.state(slot);
-            if state == State::Free && slots.buffer(slot).iter().all(|&byte| byte == 0) {
-                continue;
-            }
-            slots.occupy(slot);
-            match state {
-                State::Free => self.queue_mut(id).recovered.push_back(place),
-                State::Settled => {
-                    let body = self.body_of(place, None);
-                    self.finish(place, body.as_deref())?;
-                }
-                State::Sending => self.recover_sending(place)?,
-            }
-        }
-        self.retire_empty(id);
-        Ok(())
-    }
-
-    fn recover_sending(&mut self, place: Place) -> Result<(), QueueError> {
-        let Some(slots) = self.file(place) else { return Ok(()) };
-        let (outbox, sent) = (slots.recorded(place.slot)?, slots.sent(place.slot));
-        let Some(recorded) = parcel::read_outbox(&outbox) else {
-            return Err(QueueError::Damaged {
-                file: self.dirs.root().display().to_string(),
-                why: "a record of outputs cannot be read".to_owned(),
-            });
-        };
-        let mut packets = Vec::new();
-        for (name, packet) in recorded {
-            packets.push((self.sender(&name)?, packet));
-        }
-        let body = self.body_of(place, None);
-        let receipt = self.hold(place, body);
-        self.pending.push_back(Parcel {
-            ticket: u64::MAX,
-            taken: vec![receipt],
-            packets,
-            next: sent,
-            home: Some(place),
-        });
-        Ok(())
-    }
-
     fn hold(&mut self, place: Place, body: Option<String>) -> Receipt {
         self.next_receipt += 1;
         self.held.insert(self.next_receipt, Held { place, body });
         Receipt(self.next_receipt)
-    }
-
-    /// The name of the file beside the queue that a slot's message refers to.
-    fn body_of(&mut self, place: Place, received: Option<usize>) -> Option<String> {
-        let slots = self.file(place)?;
-        match packet::open(slots.buffer(place.slot), received) {
-            Packet::FrameBeside(name) => Some(name.to_owned()),
-            Packet::Frame(bytes) => match frame::decode(bytes) {
-                Ok((_, frame::Place::Beside { name, .. })) => Some(name),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// Makes the message in a slot known to the caller.
-    fn hand_out(&mut self, place: Place, received: Option<usize>) -> Taken {
-        let (dirs, name) = (self.dirs.clone(), self.queue(place.queue).name.clone());
-        let (mut event, beside, mut fault, attempts) = {
-            let queue = self.queue(place.queue);
-            let Some(slots) = queue.files[place.file].as_ref() else {
-                unreachable!("a place refers to a file that is kept while it is in use")
-            };
-            let (event, beside, fault) = decode(&dirs, &name, slots.buffer(place.slot), received);
-            let poison = slots.poison(place.slot).load(std::sync::atomic::Ordering::Acquire);
-            let fault = match poison {
-                0 => fault,
-                rule => Some(format!("condition: rule {} ran too long", rule - 1)),
-            };
-            (event, beside, fault, slots.attempts(place.slot))
-        };
-        if let Some((file, Some(len))) = &beside {
-            match bodies::fetch(&dirs, &name, file, Some(*len)) {
-                Ok(body) => event.body = Some(body),
-                Err(error) => fault = Some(format!("its body cannot be read: {error}")),
-            }
-        }
-        let receipt = self.hold(place, beside.map(|(file, _)| file));
-        Taken { receipt, queue: place.queue, event, attempts, fault }
     }
 
     /// What a settled message still needs: its body unlinked, its slot cleared.
@@ -285,62 +182,6 @@ impl MqConnection {
             slots.clear(place.slot);
         }
         Ok(())
-    }
-
-    /// Gives up adopted files that hold nothing any more, so that files do
-    /// not pile up; one is kept to receive into.
-    fn retire_empty(&mut self, id: QueueId) {
-        let files = &mut self.queue_mut(id).files;
-        let kept = files.iter().position(Option::is_some);
-        for (index, file) in files.iter_mut().enumerate() {
-            if Some(index) != kept
-                && let Some(empty) = file.take_if(|slots| slots.is_empty())
-            {
-                empty.remove();
-            }
-        }
-    }
-
-    /// Packs a settlement: bodies that do not fit are stored beside their
-    /// queues. On an error nothing stays behind.
-    fn pack(&mut self, settlement: &Settlement) -> Result<Vec<(QueueId, Vec<u8>)>, QueueError> {
-        let mut packets = Vec::with_capacity(settlement.outputs.len());
-        let mut stored: Vec<(String, String)> = Vec::new();
-        for output in &settlement.outputs {
-            let queue = self.queue(output.queue);
-            match self.pack_one(queue, &output.event) {
-                Ok((packet, beside)) => {
-                    stored.extend(beside.map(|file| (queue.name.clone(), file)));
-                    packets.push((output.queue, packet));
-                }
-                Err(error) => {
-                    for (queue, file) in stored {
-                        bodies::drop_body(&self.dirs, &queue, &file)?;
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        Ok(packets)
-    }
-
-    fn pack_one(&self, queue: &OpenQueue, event: &Event) -> Result<(Vec<u8>, Option<String>), QueueError> {
-        let room = queue.message_size - packet::HEADER;
-        if event.body_len() <= room as u64 {
-            let whole = frame::encode(event).map_err(QueueError::io("reading a body"))?;
-            if whole.len() <= room {
-                return Ok((packet::wrap(&whole), None));
-            }
-        }
-        if let Some(body) = &event.body
-            && frame::encode_beside(event, "").len() + 64 <= room
-        {
-            let name = bodies::store(&self.dirs, &queue.name, body)?;
-            return Ok((packet::wrap(&frame::encode_beside(event, &name)), Some(name)));
-        }
-        let whole = frame::encode(event).map_err(QueueError::io("reading a body"))?;
-        let name = bodies::store(&self.dirs, &queue.name, &Body::Inline(whole))?;
-        Ok((packet::wrap_name(&name), Some(name)))
     }
 
     /// Sends what is left of a parcel, then acknowledges.
@@ -416,44 +257,6 @@ fn refuse_demands(spec: &QueueSpec) -> Result<(), QueueError> {
             "--size 1024",
         ),
         _ => Ok(()),
-    }
-}
-
-/// Reads a slot's buffer: the event, the file beside the queue it needs with
-/// the body's length (none when the whole frame was there), and what is wrong.
-#[allow(clippy::type_complexity)]
-fn decode(
-    dirs: &Dirs,
-    queue: &str,
-    buffer: &[u8],
-    received: Option<usize>,
-) -> (Event, Option<(String, Option<u64>)>, Option<String>) {
-    let bare = |bytes: &[u8]| {
-        let id = format!("mq-{:016x}", clock::random_u64());
-        Event::bare(id, format!("mq:/{queue}"), detect_type(bytes), bytes.to_vec())
-    };
-    match packet::open(buffer, received) {
-        Packet::Frame(bytes) => match frame::decode(bytes) {
-            Ok((event, frame::Place::Inside)) => (event, None, None),
-            Ok((event, frame::Place::Beside { name, len })) => (event, Some((name, Some(len))), None),
-            Err(error) => (bare(bytes), None, Some(format!("damaged: {error}"))),
-        },
-        Packet::FrameBeside(name) => {
-            let name = name.to_owned();
-            let loaded = bodies::fetch(dirs, queue, &name, None)
-                .and_then(|body| body.load().map(std::borrow::Cow::into_owned))
-                .map_err(|error| error.to_string())
-                .and_then(|bytes| frame::decode(&bytes).map_err(|error| error.to_string()));
-            match loaded {
-                Ok((event, _)) => (event, Some((name, None)), None),
-                Err(error) => (bare(&[]), Some((name, None)), Some(format!("damaged: {error}"))),
-            }
-        }
-        Packet::Damaged => {
-            let fault = "damaged: the message's length or checksum is wrong".to_owned();
-            (bare(&buffer[..received.unwrap_or(buffer.len())]), None, Some(fault))
-        }
-        Packet::Foreign(bytes) => (bare(bytes), None, None),
     }
 }
 
@@ -545,7 +348,12 @@ impl Connection for MqConnection {
         Ok(())
     }
 
-    fn try_receive(&mut self, id: QueueId, max: usize, into: &mut Vec<Taken>) -> Result<(), QueueError> {
+    fn try_receive(
+        &mut self,
+        id: QueueId,
+        max: usize,
+        into: &mut Vec<Taken>,
+    ) -> Result<(), QueueError> {
         for _ in 0..max {
             if let Some(place) = self.queue_mut(id).recovered.pop_front() {
                 let taken = self.hand_out(place, None);

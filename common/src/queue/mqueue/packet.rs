@@ -4,7 +4,7 @@
 
 /// What a packet holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packet<'a> {
+pub enum Packet<'a> {
     /// A frame.
     Frame(&'a [u8]),
     /// The name of a file in the queue's body directory that holds the frame.
@@ -16,18 +16,18 @@ pub(super) enum Packet<'a> {
 }
 
 /// Bytes before the frame: mark (3), kind (1), length (4), CRC-32 (4).
-pub(super) const HEADER: usize = 12;
+pub const HEADER: usize = 12;
 const MARK: [u8; 3] = [0xFA, b'Q', 1];
 const KIND_FRAME: u8 = 0;
 const KIND_BESIDE: u8 = 1;
 
 /// Wraps a frame.
-pub(super) fn wrap(frame: &[u8]) -> Vec<u8> {
+pub fn wrap(frame: &[u8]) -> Vec<u8> {
     build(KIND_FRAME, frame)
 }
 
 /// Wraps the name of a file that holds a frame too large for the queue.
-pub(super) fn wrap_name(name: &str) -> Vec<u8> {
+pub fn wrap_name(name: &str) -> Vec<u8> {
     build(KIND_BESIDE, name.as_bytes())
 }
 
@@ -50,13 +50,15 @@ fn checksum(kind: u8, payload: &[u8]) -> u32 {
 
 /// Reads a buffer that a message was received into. `received` is the length
 /// the kernel returned, or `None` when the process that knew it is dead.
-pub(super) fn open(buffer: &[u8], received: Option<usize>) -> Packet<'_> {
+pub fn open(buffer: &[u8], received: Option<usize>) -> Packet<'_> {
     if buffer.len() < HEADER || buffer[..3] != MARK {
         // Without a length, zeros at the end cannot be told from an unused buffer.
         let last = buffer.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
         return Packet::Foreign(&buffer[..received.unwrap_or(last)]);
     }
-    let word = |at: usize| u32::from_le_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]]);
+    let word = |at: usize| {
+        u32::from_le_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]])
+    };
     let len = word(4) as usize;
     let Some(payload) = buffer.get(HEADER..HEADER.saturating_add(len)) else {
         return Packet::Damaged;

@@ -34,7 +34,7 @@ pub(super) fn write_outbox<'a>(
 }
 
 /// Reads a record; `None` when it is damaged.
-pub(super) fn read_outbox(outbox: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+pub fn read_outbox(outbox: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let (checksum, mut rest) = outbox.split_first_chunk::<4>()?;
     if crc32fast::hash(rest) != u32::from_le_bytes(*checksum) {
         return None;

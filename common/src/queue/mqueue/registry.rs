@@ -81,7 +81,9 @@ pub fn run_record(run: &str) -> Result<Option<RunRecord>, QueueError> {
     let path = Dirs::open()?.runs()?.join(run);
     let mut text = Vec::new();
     match File::open(&path) {
-        Ok(mut file) => file.read_to_end(&mut text).map_err(QueueError::io("reading its record"))?,
+        Ok(mut file) => {
+            file.read_to_end(&mut text).map_err(QueueError::io("reading its record"))?
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(QueueError::io("reading its record")(error)),
     };
@@ -123,12 +125,8 @@ fn write_record(path: PathBuf, record: &impl Serialize) -> Result<File, QueueErr
         std::io::ErrorKind::AlreadyExists => QueueError::Exists,
         _ => QueueError::io("writing its record")(error),
     };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(exists)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(exists)?;
     let text = serde_json::to_vec(record).unwrap_or_default();
     file.write_all(&text).map_err(QueueError::io("writing its record"))?;
     Ok(file)

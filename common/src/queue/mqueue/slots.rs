@@ -83,16 +83,16 @@ impl SlotFile {
         if let Err(errno) = reserved {
             let _ = fs::remove_file(&hidden);
             return Err(match errno {
-                nix::errno::Errno::ENOSPC => QueueError::NoRoom {
-                    bytes: len as u64,
-                    place: dir.display().to_string(),
-                },
+                nix::errno::Errno::ENOSPC => {
+                    QueueError::NoRoom { bytes: len as u64, place: dir.display().to_string() }
+                }
                 errno => QueueError::io("reserving a slot file")(errno.into()),
             });
         }
         let path = dir.join(name);
-        let mut slots = Self::map(file, path, message_size)?
-            .ok_or_else(|| QueueError::io("locking a slot file")(std::io::ErrorKind::Other.into()))?;
+        let mut slots = Self::map(file, path, message_size)?.ok_or_else(|| {
+            QueueError::io("locking a slot file")(std::io::ErrorKind::Other.into())
+        })?;
         slots.map[..8].copy_from_slice(&MAGIC);
         slots.map[8..16].copy_from_slice(&(message_size as u64).to_le_bytes());
         // Only a complete and locked file gets the name that others look for.
@@ -136,8 +136,8 @@ impl SlotFile {
         // its full length and reserved space, is never truncated, and while
         // the lock is held only this process writes it. Others read it with
         // plain reads, for their statistics alone.
-        let mut map = unsafe { MmapMut::map_mut(&*lock) }
-            .map_err(QueueError::io("mapping a slot file"))?;
+        let mut map =
+            unsafe { MmapMut::map_mut(&*lock) }.map_err(QueueError::io("mapping a slot file"))?;
         // A page fault in the middle of mq_receive could meet a SIGKILL and
         // lose the message: every page is written to and, as far as
         // RLIMIT_MEMLOCK lets us, kept.

@@ -138,7 +138,12 @@ impl Connection for PipeConnection {
         self.source.listen(on)
     }
 
-    fn try_receive(&mut self, queue: QueueId, max: usize, into: &mut Vec<Taken>) -> Result<(), QueueError> {
+    fn try_receive(
+        &mut self,
+        queue: QueueId,
+        max: usize,
+        into: &mut Vec<Taken>,
+    ) -> Result<(), QueueError> {
         for _ in 0..max {
             let Some((event, fault)) = self.source.next()? else { break };
             self.receipts += 1;

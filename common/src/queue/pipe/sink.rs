@@ -53,10 +53,14 @@ impl Sink {
 
     /// Appends events; returns up to which byte of all bytes must be written
     /// for them to be out. On an error nothing is appended.
-    pub(super) fn append<'a>(&mut self, events: impl Iterator<Item = &'a Event>) -> Result<u64, QueueError> {
+    pub(super) fn append<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a Event>,
+    ) -> Result<u64, QueueError> {
         let before = self.buffer.len();
         for event in events {
-            let written = shape::write(event, self.options.shape, self.options.show, &mut self.buffer);
+            let written =
+                shape::write(event, self.options.shape, self.options.show, &mut self.buffer);
             if let Err(error) = written {
                 self.buffer.truncate(before);
                 return Err(match error {
@@ -96,7 +100,9 @@ impl Sink {
     }
 
     fn wait_for_room(&mut self) -> Result<(), QueueError> {
-        let Some((poller, token)) = self.poller.as_ref().filter(|_| !self.waits) else { return Ok(()) };
+        let Some((poller, token)) = self.poller.as_ref().filter(|_| !self.waits) else {
+            return Ok(());
+        };
         self.waits = poller
             .add(&self.stdout, *token, Interest::Write)
             .map_err(QueueError::io("waiting for stdout"))?;

@@ -84,7 +84,8 @@ impl Source {
                     "application/json" => "text/plain",
                     other => other,
                 };
-                let event = Event::bare(id, origin.source.clone(), content_type, record.bytes.clone());
+                let event =
+                    Event::bare(id, origin.source.clone(), content_type, record.bytes.clone());
                 (event, Some(format!("line {}: {error}", record.number)))
             }
         }

@@ -190,7 +190,9 @@ fn received_fds(message: &nix::sys::socket::RecvMsg<'_, '_, ()>) -> Vec<OwnedFd>
 /// invoker's locks, queues or output would keep them alive after it.
 fn keep_only(socket: OwnedFd) -> io::Result<OwnedFd> {
     // Whatever these stand for belongs to the invoker and is closed below by number.
-    let null = std::mem::ManuallyDrop::new(std::fs::File::options().read(true).write(true).open("/dev/null")?);
+    let null = std::mem::ManuallyDrop::new(
+        std::fs::File::options().read(true).write(true).open("/dev/null")?,
+    );
     let socket = std::mem::ManuallyDrop::new(socket);
     // SAFETY: plain descriptor calls on numbers; no Rust object in this
     // process that owns one of the closed numbers is used or dropped again.

@@ -95,7 +95,13 @@ impl Guard {
     fn send(&self, order: &[u8], control: &[ControlMessage<'_>]) -> io::Result<()> {
         let bytes = [IoSlice::new(order)];
         loop {
-            match sendmsg::<()>(self.socket.as_raw_fd(), &bytes, control, MsgFlags::MSG_NOSIGNAL, None) {
+            match sendmsg::<()>(
+                self.socket.as_raw_fd(),
+                &bytes,
+                control,
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            ) {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),

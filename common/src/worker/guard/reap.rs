@@ -33,9 +33,10 @@ pub(super) fn children() -> Vec<Pid> {
     let me = getpid();
     let listed = std::fs::read_to_string(format!("/proc/{me}/task/{me}/children"));
     match listed {
-        Ok(text) => {
-            text.split_whitespace().filter_map(|pid| Some(Pid::from_raw(pid.parse().ok()?))).collect()
-        }
+        Ok(text) => text
+            .split_whitespace()
+            .filter_map(|pid| Some(Pid::from_raw(pid.parse().ok()?)))
+            .collect(),
         // A kernel without CONFIG_PROC_CHILDREN: look at every process.
         Err(_) => std::fs::read_dir("/proc")
             .into_iter()
