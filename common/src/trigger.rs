@@ -111,13 +111,14 @@ impl Trigger {
     pub fn run(self, mut transfer: Transfer) -> Result<Report> {
         let Self { destination, mut dead, mut progress, name } = self;
         let mut number = 0;
-        let said = RefCell::new(crate::cli::log::Log::new(transfer.log.tool(), false));
+        let said =
+            RefCell::new(crate::cli::log::Log::new(transfer.log.tool(), transfer.log.is_quiet()));
         let mut accepted = 0;
-        let report = transfer.run(
+        let outcome = transfer.run(
             |taken| {
                 number += 1;
-                if let Some(fault) = &taken.fault {
-                    said.borrow_mut().line(&format!("cannot read an event: {fault}"));
+                if let Some(failure) = taken.failure() {
+                    said.borrow_mut().failure(&failure);
                 }
                 step(&destination, &mut dead, &name, number, taken)
             },
@@ -127,7 +128,10 @@ impl Trigger {
                 Ok(())
             },
         );
-        report.map_err(|failure| match accepted {
+        if let Some(kept) = dead.said() {
+            said.borrow_mut().line(&kept);
+        }
+        outcome.map_err(|failure| match accepted {
             0 => failure,
             count => {
                 let reason = format!("{} (the last line sent is {count})", failure.reason);

@@ -1,1 +1,21 @@
+//! The tools as a person types them: whole outcomes as snapshots, and what
+//! they leave behind.
 
+mod bad_chains;
+mod bad_input;
+mod examples;
+mod functions;
+mod help;
+mod limits;
+mod queues;
+mod runs;
+mod signals;
+
+/// Compares a script's whole outcome with the kept one.
+macro_rules! told {
+    ($script:expr) => {{
+        let sandbox = faas_tests::Sandbox::new();
+        insta::assert_snapshot!(sandbox.told($script));
+    }};
+}
+pub(crate) use told;

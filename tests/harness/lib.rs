@@ -50,7 +50,8 @@ impl Sandbox {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = tempfile::Builder::new().prefix("faas-test-").tempdir().expect("a folder");
-        let prefix = format!("t{}x{count}", std::process::id());
+        // Of one width, so that tables look the same in every run.
+        let prefix = format!("t{:07}x{count:03}", std::process::id());
         Self { folder, prefix }
     }
 
@@ -62,6 +63,11 @@ impl Sandbox {
     /// A queue URL that no other test has.
     pub fn url(&self, name: &str) -> String {
         format!("mq:/{}-{name}", self.prefix)
+    }
+
+    /// A name for a run that no other test has; scripts have it as `$R`.
+    pub fn run(&self) -> String {
+        format!("{}-run", self.prefix)
     }
 
     /// Writes a file and makes it executable if it is a script.
@@ -93,6 +99,7 @@ impl Sandbox {
             .env("PATH", format!("{}:{path}", tools().display()))
             .env("FAAS_STATE_DIR", self.path().join("state"))
             .env("P", format!("mq:/{}-", self.prefix))
+            .env("R", format!("{}-run", self.prefix))
             .env("NO_COLOR", "1")
             .env_remove("CI");
         command
@@ -230,7 +237,8 @@ impl Drop for Sandbox {
             let pid = nix::unistd::Pid::from_raw(pid);
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
-        for entry in fs::read_dir(self.path().join("state/queues")).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(self.path().join("state/queues")).into_iter().flatten().flatten()
+        {
             let name = format!("/{}", entry.file_name().to_string_lossy());
             let _ = nix::mqueue::mq_unlink(name.as_str());
         }

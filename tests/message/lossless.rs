@@ -25,17 +25,23 @@ fn json_text() -> impl Strategy<Value = String> {
     leaf.prop_recursive(6, 40, 6, |inner| {
         let space = prop_oneof![Just(""), Just(" "), Just("\n  "), Just("\r\n\t")];
         prop_oneof![
-            (prop::collection::vec(inner.clone(), 0..5), space.clone())
-                .prop_map(|(items, space)| format!("[{space}{}{space}]", items.join(&format!(",{space}")))),
-            (prop::collection::vec(("[ab\"]{0,2}", inner), 0..5), space).prop_map(|(members, space)| {
-                let members: Vec<String> = members
-                    .into_iter()
-                    .map(|(key, value)| {
-                        format!("{}:{space}{value}", serde_json::to_string(&key).expect("a string"))
-                    })
-                    .collect();
-                format!("{{{space}{}{space}}}", members.join(","))
-            }),
+            (prop::collection::vec(inner.clone(), 0..5), space.clone()).prop_map(
+                |(items, space)| format!("[{space}{}{space}]", items.join(&format!(",{space}")))
+            ),
+            (prop::collection::vec(("[ab\"]{0,2}", inner), 0..5), space).prop_map(
+                |(members, space)| {
+                    let members: Vec<String> = members
+                        .into_iter()
+                        .map(|(key, value)| {
+                            format!(
+                                "{}:{space}{value}",
+                                serde_json::to_string(&key).expect("a string")
+                            )
+                        })
+                        .collect();
+                    format!("{{{space}{}{space}}}", members.join(","))
+                }
+            ),
         ]
     })
 }
@@ -48,7 +54,8 @@ fn event() -> impl Strategy<Value = Event> {
         any::<String>().prop_map(|text| (Some("application/json"), text.into_bytes())),
         json_text().prop_map(|text| (Some("application/json"), text.into_bytes())),
         json_text().prop_map(|text| (None, text.into_bytes())),
-        json_text().prop_map(|text| (Some("application/vnd.x+json; charset=utf-8"), text.into_bytes())),
+        json_text()
+            .prop_map(|text| (Some("application/vnd.x+json; charset=utf-8"), text.into_bytes())),
     ];
     let attr = prop_oneof![
         any::<bool>().prop_map(Attr::Bool),
@@ -57,20 +64,28 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     let extensions = prop::collection::btree_map("x[a-z0-9]{1,8}", attr, 0..4);
     let text = ".{1,20}";
-    (text, text, text, prop::option::of(any::<String>()), prop::option::of(body), extensions).prop_map(
-        |(id, source, kind, time, body, extensions): (String, String, String, _, Option<(Option<&str>, Vec<u8>)>, BTreeMap<String, Attr>)| {
-            Event {
-                id,
-                source,
-                kind,
-                time,
-                content_type: body.as_ref().and_then(|(kind, _)| kind.map(str::to_owned)),
-                extensions,
-                body: body.map(|(_, bytes)| Body::Inline(bytes)),
-                control: None,
-            }
-        },
-    )
+    (text, text, text, prop::option::of(any::<String>()), prop::option::of(body), extensions)
+        .prop_map(
+            |(id, source, kind, time, body, extensions): (
+                String,
+                String,
+                String,
+                _,
+                Option<(Option<&str>, Vec<u8>)>,
+                BTreeMap<String, Attr>,
+            )| {
+                Event {
+                    id,
+                    source,
+                    kind,
+                    time,
+                    content_type: body.as_ref().and_then(|(kind, _)| kind.map(str::to_owned)),
+                    extensions,
+                    body: body.map(|(_, bytes)| Body::Inline(bytes)),
+                    control: None,
+                }
+            },
+        )
 }
 
 fn reread(event: &Event, show: Show) -> Event {

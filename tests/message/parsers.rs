@@ -38,7 +38,9 @@ const PARSERS: [(&str, Parser); 8] = [
         })
     }),
     ("url", |bytes| std::str::from_utf8(bytes).is_ok_and(|text| QueueUrl::parse(text).is_ok())),
-    ("duration", |bytes| std::str::from_utf8(bytes).is_ok_and(|text| units::duration(text).is_ok())),
+    ("duration", |bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| units::duration(text).is_ok())
+    }),
 ];
 
 fn corpus(parser: &str) -> Vec<(String, Vec<u8>)> {

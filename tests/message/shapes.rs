@@ -1,6 +1,8 @@
 //! Shapes of pipes: streams cut anywhere give the same records.
 
-use faas_common::event::shape::{InShape, OutShape, RecordFault, Splitter, WriteError, read, write};
+use faas_common::event::shape::{
+    InShape, OutShape, RecordFault, Splitter, WriteError, read, write,
+};
 use faas_common::event::shape::{Origin, Record};
 use faas_common::event::{Event, Show};
 use proptest::prelude::*;
@@ -87,7 +89,10 @@ fn a_line_is_an_envelope_only_with_specversion() {
     assert_eq!((bare.id.as_str(), bare.content_type.as_deref()), ("p-7", Some("application/json")));
     assert_eq!(of(b"12").expect("a number").content_type.as_deref(), Some("application/json"));
     assert_eq!(of(b"abc").expect("a word").content_type.as_deref(), Some("text/plain"));
-    assert_eq!(of(b"\xff").expect("a byte").content_type.as_deref(), Some("application/octet-stream"));
+    assert_eq!(
+        of(b"\xff").expect("a byte").content_type.as_deref(),
+        Some("application/octet-stream")
+    );
     let envelope = of(br#"{"specversion":"1.0","id":"i","source":"s","type":"t","data":{"a":1}}"#);
     assert_eq!(envelope.expect("an envelope").id, "i");
     assert!(of(b"  {\"a\":").is_err(), "it begins like an envelope");

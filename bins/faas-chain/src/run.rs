@@ -95,8 +95,8 @@ fn test(flags: &Test) -> Outcome {
         pipe.try_receive(QueueId(0), 1, &mut taken)
             .map_err(|error| one(error.failure("read", "stdin")))?;
         for event in taken {
-            if let Some(fault) = event.fault {
-                log.line(&format!("cannot read an event: {fault}"));
+            if let Some(failure) = event.failure() {
+                log.failure(&failure);
                 exit = Exit::SomeFailed;
                 continue;
             }

@@ -115,7 +115,8 @@ fn put(flags: &Put) -> Outcome {
     let to = Port { connection: desk.add(connection), queue };
     let until = Until { count: None, timeout: flags.timeout };
     let log = Log::new("faas-queue", flags.quiet);
-    let transfer = Transfer { desk, poller, from, until, log };
+    let doing = ("put into", flags.url.clone());
+    let transfer = Transfer { desk, poller, from, until, doing, log };
     let trigger = Trigger::new(Destination::Queue(to), &flags.dead, Progress::to(None)?);
     let report = trigger.run(transfer)?;
     if report.end == transfer::End::TimedOut {
@@ -139,7 +140,8 @@ fn get(flags: &Get) -> Outcome {
     let count = flags.count.or(if all { None } else { Some(1) });
     let until = Until { count, timeout: flags.timeout };
     let log = Log::new("faas-queue", false);
-    let mut transfer = Transfer { desk, poller, from, until, log };
+    let doing = ("get from", flags.url.clone());
+    let mut transfer = Transfer { desk, poller, from, until, doing, log };
     let report = transfer.run(|taken| transfer::show(taken, to), |_| Ok(()))?;
     Ok(report.exit())
 }

@@ -33,7 +33,9 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         };
         let until = Until { count: cli.count, timeout: cli.timeout };
         let log = Log::new("faas-trigger", cli.quiet);
-        let transfer = Transfer { desk, poller, from, until, log };
+        let target = cli.to.clone().or(cli.run.clone()).unwrap_or_default();
+        let doing = ("send to", target);
+        let transfer = Transfer { desk, poller, from, until, doing, log };
         let progress = Progress::to(cli.status_fd)?;
         let report = Trigger::new(destination, &cli.dead, progress).run(transfer)?;
         if cli.verbose {

@@ -27,13 +27,14 @@ pub fn gate(chain: &Chain, text: &str, middleware: &Capabilities) -> Vec<Flaw> {
         let asked = [
             (function.join.is_some(), "join"),
             (function.url.is_some(), "url"),
-            (function.worker != WorkerKind::Exec && function.url.is_none(), "worker"),
+            (function.worker == WorkerKind::Filter, "worker: filter"),
             (function.ahead, "ahead"),
             (function.keep != KeepWarm::Adaptive, "keep"),
             (function.pipeline.is_some(), "pipeline"),
         ];
         for (_, key) in asked.iter().filter(|(asked, _)| *asked) {
-            not_yet(format!("{path}.{key}"), key);
+            let member = key.split(':').next().unwrap_or(key);
+            not_yet(format!("{path}.{member}"), key);
         }
     }
     for (index, rule) in chain.rules.iter().enumerate() {

@@ -268,6 +268,8 @@ pub struct QueueWish {
 pub struct RunSpec {
     /// The program as found.
     pub program: PathBuf,
+    /// The program as it was named: its `argv[0]`.
+    pub name: String,
     /// Its arguments, the program's own name not among them.
     pub args: Vec<String>,
     /// Working directory.

@@ -143,7 +143,8 @@ fn parse_function(source: &mut Source<'_>, name: &str, value: &Value<'_>, path: 
     }
     let implied = if function.url.is_some() { WorkerKind::Http } else { WorkerKind::Exec };
     function.worker = worker.unwrap_or(implied);
-    if function.run.is_none() && function.url.is_none() {
+    let has = |key: &str| object.get(key).is_some();
+    if !has("run") && !has("url") {
         source.flaw(value, path, "neither `run` nor `url`", "\"run\": [\"./program\"]");
     }
     function

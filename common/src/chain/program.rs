@@ -36,7 +36,7 @@ impl Missing {
 /// [`Missing`]: it is not there or cannot be run.
 pub fn find(name: &str, folder: &Path) -> Result<PathBuf, Missing> {
     if name.contains('/') {
-        let path = folder.join(name);
+        let path: PathBuf = folder.join(name).components().collect();
         if !path.exists() {
             return Err(Missing::NotThere(path));
         }
@@ -61,6 +61,7 @@ pub fn run_spec(chain: &Chain, function: &Function) -> Result<RunSpec, Missing> 
         run.split_first().ok_or_else(|| Missing::NotOnPath(function.name.clone()))?;
     Ok(RunSpec {
         program: find(name, &chain.folder)?,
+        name: name.clone(),
         args: args.to_vec(),
         folder: chain.folder.clone(),
         env: function.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),

@@ -29,6 +29,11 @@ impl Log {
         self.tool
     }
 
+    /// Whether notices are left out.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A notice.
     pub fn line(&mut self, text: &str) {
         if !self.quiet {

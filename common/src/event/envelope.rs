@@ -12,7 +12,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     /// Not a JSON object, or cut short.
-    #[error("not valid JSON: {0}")]
+    #[error("not valid JSON: {}", on_one_line(.0))]
     Json(#[from] serde_json::Error),
     /// A specversion this version of the tools does not speak.
     #[error("specversion {0} is not supported, only 1.0 is")]
@@ -29,6 +29,15 @@ pub enum EnvelopeError {
     /// `data_base64` that is not base64, or beside `data`.
     #[error("`data_base64` is not base64, or stands beside `data`")]
     Base64,
+}
+
+/// The record is a line already; only the column says something.
+fn on_one_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" at line ") {
+        Some((what, _)) => format!("{what} at column {}", error.column()),
+        None => text,
+    }
 }
 
 /// The members of a JSON object in order, each value as its own text.

@@ -66,6 +66,19 @@ impl DeadSink {
         Ok(*port)
     }
 
+    /// Where letters were written, once there are any, for a person to look.
+    pub fn said(&self) -> Option<String> {
+        match self {
+            Self::Queue { name, port: Some(_), .. } => {
+                Some(format!("dead letters are in mq:/{name}"))
+            }
+            Self::File { path, count: 1.., .. } => {
+                Some(format!("dead letters are in {}", path.display()))
+            }
+            _ => None,
+        }
+    }
+
     /// Appends a letter to the file.
     ///
     /// # Errors

@@ -87,12 +87,29 @@ impl Invoker {
         let function = self.served[work.served].serve.function;
         self.tally.done += u64::from(!outputs.is_empty());
         self.tally.dropped += u64::from(outputs.is_empty());
+        for branch in outputs.iter().flat_map(|(_, branches)| branches) {
+            if let Branch::Dead(reason) = branch {
+                self.tell_of(&work.event.id, work.served, reason);
+            }
+        }
         let emissions = route::emit(&self.routing.chain, function, &work.event, outputs);
         self.send(work, emissions)
     }
 
-    /// The message becomes a dead letter.
+    /// The message becomes a dead letter, and that is said.
     pub(super) fn bury(
+        &mut self,
+        work: Work,
+        reason: String,
+        end: Option<CallEnd>,
+        stderr: Vec<u8>,
+    ) -> Result<(), QueueError> {
+        self.tell_of(&work.event.id, work.served, &reason);
+        self.bury_told(work, reason, end, stderr)
+    }
+
+    /// The message becomes a dead letter; why was said already.
+    pub(super) fn bury_told(
         &mut self,
         work: Work,
         reason: String,
@@ -129,7 +146,10 @@ impl Invoker {
                 Ok(())
             }
             // Its own results cannot be shown in the shape that was asked for.
-            Handed::Refused(error) => self.bury(work, error.to_string(), None, Vec::new()),
+            Handed::Refused(error) => {
+                self.log.failure(&error.failure("print", &work.event.id));
+                self.bury_told(work, error.to_string(), None, Vec::new())
+            }
         }
     }
 
@@ -142,7 +162,6 @@ impl Invoker {
         let verdict = event.control.as_ref().and_then(|control| control.verdict);
         if verdict == Some(Verdict::Dead) {
             self.tally.dead += 1;
-            self.tell_of(&event);
         }
         let Some(dead) = &mut self.routing.dead else {
             return Ok(Some((self.routing.results, event)));
@@ -166,11 +185,10 @@ impl Invoker {
         }
     }
 
-    fn tell_of(&mut self, letter: &Event) {
-        let reason = letter.text("faasreason").unwrap_or_default();
-        let function = letter.text("faasfunction").unwrap_or_default();
-        let line = format!("dead letter {} of {function}: {reason}", letter.id);
-        self.log.line(&line);
+    fn tell_of(&mut self, id: &str, served: usize, reason: &str) {
+        let function = self.served[served].serve.function;
+        let name = &self.routing.chain.functions[function].name;
+        self.log.line(&format!("dead letter {id} of {name}: {reason}"));
     }
 
     /// A hand-off that waited is done.

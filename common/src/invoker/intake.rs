@@ -55,6 +55,7 @@ impl Invoker {
 
     fn begin(&mut self, served: usize, taken: Taken) -> Result<(), QueueError> {
         self.next_work += 1;
+        let failure = taken.failure();
         let work = super::Work {
             number: self.next_work,
             served,
@@ -65,7 +66,8 @@ impl Invoker {
             stderr_passed: 0,
         };
         if let Some(fault) = taken.fault {
-            return self.bury(work, fault, None, Vec::new());
+            failure.iter().for_each(|failure| self.log.failure(failure));
+            return self.bury_told(work, fault, None, Vec::new());
         }
         let function = &self.routing.chain.functions[self.served[served].serve.function];
         if work.attempts > function.retries {

@@ -174,6 +174,9 @@ impl Invoker {
                 Err(error) => break Err(error),
             }
         };
+        if let Some(said) = self.routing.dead.as_ref().and_then(DeadSink::said) {
+            self.log.line(&said);
+        }
         self.log.flush();
         if let Some(guard) = self.guard.take() {
             guard.end();

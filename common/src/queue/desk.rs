@@ -176,7 +176,11 @@ impl Desk {
         self.under_way.insert(ticket, Stage { waits_for, home: settlement });
         match self.go_on(ticket) {
             Ok(true) => Ok(Handed::Done),
-            Ok(false) => Ok(Handed::Later(ticket)),
+            Ok(false) => {
+                // From now on its queue counts as full.
+                self.mark_full(Instant::now());
+                Ok(Handed::Later(ticket))
+            }
             Err(error @ QueueError::Refused { .. }) => {
                 self.under_way.remove(&ticket);
                 Ok(Handed::Refused(error))
@@ -267,7 +271,8 @@ impl Desk {
         Ok(self.notices(now))
     }
 
-    fn notices(&mut self, now: Instant) -> Vec<String> {
+    /// Notes since when queues have been full; returns those that are now.
+    fn mark_full(&mut self, now: Instant) -> BTreeSet<Port> {
         let mut blocked = BTreeSet::new();
         for (index, connection) in self.connections.iter().enumerate() {
             blocked.extend(
@@ -275,6 +280,14 @@ impl Desk {
             );
         }
         self.full_since.retain(|port, _| blocked.contains(port));
+        for port in &blocked {
+            self.full_since.entry(*port).or_insert((now, false));
+        }
+        blocked
+    }
+
+    fn notices(&mut self, now: Instant) -> Vec<String> {
+        let blocked = self.mark_full(now);
         let late = |since: Instant| now - since >= Duration::from_millis(FULL_NOTICE_MS);
         let mut notices = Vec::new();
         for port in blocked {

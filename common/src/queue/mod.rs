@@ -20,7 +20,9 @@ pub use middleware::{MIDDLEWARES, Middleware, connect, find};
 pub use spec::{Granted, Order, QueueSpec, QueueStat};
 pub use url::{QueueUrl, UrlError};
 
+use crate::error::Failure;
 use crate::event::Event;
+use crate::exit::Exit;
 use crate::poll::{Poller, Ready};
 use std::rc::Rc;
 
@@ -47,6 +49,24 @@ pub struct Taken {
     /// Set when the message cannot be worked on: it is damaged, or it ended
     /// the process that had it before. It goes to the dead letters.
     pub fault: Option<String>,
+}
+
+impl Taken {
+    /// What a person is told of a record that is no event, or of a damaged
+    /// message; nothing when it can be worked on.
+    pub fn failure(&self) -> Option<Failure> {
+        let fault = self.fault.as_deref()?;
+        let line = fault.split_once(": ").filter(|(line, _)| line.starts_with("line "));
+        let (object, reason) = line.unwrap_or(("a message", fault));
+        let failure = Failure::new(Exit::SomeFailed, "read", object, reason);
+        Some(match line {
+            None => failure,
+            Some((_, reason)) if reason.contains("over the limit") => {
+                failure.cure("--max-line, with a larger size")
+            }
+            Some(_) => failure.cure("-i lines, which never parses"),
+        })
+    }
 }
 
 /// An event on its way to a queue of the same connection.

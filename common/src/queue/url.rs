@@ -18,6 +18,9 @@ pub enum QueueUrl {
     },
 }
 
+/// Schemes of middlewares that are to come.
+const PLANNED: [&str; 4] = ["dsmq", "kafka", "redis", "rediss"];
+
 /// Why an address was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
@@ -32,6 +35,9 @@ pub enum UrlError {
         /// The nearest known one.
         nearest: Option<String>,
     },
+    /// A scheme that is to come.
+    #[error("not yet: {0}:")]
+    NotYet(String),
     /// A name the middleware cannot have.
     #[error("{0}")]
     Name(&'static str),
@@ -44,7 +50,9 @@ impl UrlError {
             Self::NoScheme(text) if text.starts_with('/') => format!("mq:{text}"),
             Self::NoScheme(text) => format!("mq:/{text}"),
             Self::Scheme { nearest: Some(nearest), .. } => format!("{nearest}:/NAME"),
-            Self::Scheme { nearest: None, .. } | Self::Name(_) => "mq:/NAME".to_owned(),
+            Self::Scheme { nearest: None, .. } | Self::NotYet(_) | Self::Name(_) => {
+                "mq:/NAME".to_owned()
+            }
         }
     }
 }
@@ -61,6 +69,9 @@ impl QueueUrl {
         let (scheme, rest) =
             text.split_once(':').ok_or_else(|| UrlError::NoScheme(text.to_owned()))?;
         let known = super::MIDDLEWARES.iter().map(|m| m.capabilities.scheme);
+        if PLANNED.contains(&scheme) {
+            return Err(UrlError::NotYet(scheme.to_owned()));
+        }
         if !known.clone().any(|name| name == scheme) {
             let nearest = crate::units::nearest(scheme, known);
             return Err(UrlError::Scheme { scheme: scheme.to_owned(), nearest });

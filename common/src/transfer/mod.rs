@@ -97,6 +97,8 @@ pub struct Transfer {
     pub from: Port,
     /// When to end.
     pub until: Until,
+    /// What it does, for messages: `put into`, `mq:/jobs`.
+    pub doing: (&'static str, String),
     /// Where to talk.
     pub log: Log,
 }
@@ -136,8 +138,7 @@ impl Transfer {
                     break;
                 }
                 Err(Fault::Queue(error)) => {
-                    let name = self.desk.connection(self.from.connection).name_of(self.from.queue);
-                    return Err(error.failure("move events from", &name));
+                    return Err(error.failure(self.doing.0, &self.doing.1));
                 }
             }
         }
@@ -213,6 +214,10 @@ impl Transfer {
         if let Some(timeout) = self.until.timeout {
             sleep = sleep
                 .min(timeout.saturating_sub(state.last.elapsed()).max(Duration::from_millis(1)));
+        }
+        if self.desk.is_waiting() {
+            // A queue that stays full is told of after a second.
+            sleep = sleep.min(Duration::from_millis(100));
         }
         let busy = !state.batch.is_empty() && state.waits_for.is_none();
         if busy || (idle && self.desk.has_more()) {

@@ -123,6 +123,7 @@ impl<'a> Process<'a> {
             <[OwnedFd; 3]>::try_from(fds).map_err(|_| io::Error::from(Errno::EMFILE))?;
         let mut command = Command::new(&spec.program);
         command
+            .arg0(&spec.name)
             .args(&spec.args)
             .current_dir(&spec.folder)
             .envs(spec.env.iter().map(|(name, value)| (name, value)))
