@@ -47,7 +47,7 @@ fix: man completions ## format, apply lints' fixes, make the generated pages aga
 	$(CARGO) fmt --all
 
 bench: build ## measure against a bare loop over the same queues and pipes
-	$(CARGO) run --locked --release -p faas-tests --bin hop-bench
+	$(RELEASE)/hop-bench
 
 man: ## make the man pages from the flags
 	$(CARGO) build --workspace --bins
