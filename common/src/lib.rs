@@ -1,5 +1,14 @@
-//! The shared crate of faas-tools. Read it from the bottom of this list up:
-//! each module uses only what stands below it.
+//! The shared crate of faas-tools. Each module uses only those that stand
+//! below it here:
+//!
+//! - `trigger`, `runner`: the jobs of whole tools
+//! - `transfer`, `invoker`: loops that move events, without and with a function
+//! - `cli`: the edge all tools share
+//! - `worker`: how a function is kept and called
+//! - `chain`: the graph: model, validation, conditions, routing, ending
+//! - `queue`: the middleware abstraction and a folder for each middleware
+//! - `event`: the message
+//! - `poll`, `signals`, `clock`, `units`, `error`, `exit`, `limits`
 
 pub mod chain;
 pub mod cli;

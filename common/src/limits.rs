@@ -27,9 +27,6 @@ pub const OUTPUTS_PER_CALL_MAX: usize = 100_000;
 /// one invoker; beyond it the function's intake pauses.
 pub const BACKOFF_WAITING_MAX: usize = 256;
 
-/// Largest first part of an event on a queue (all but the body), in bytes.
-pub const HEAD_MAX: usize = 1 << 20;
-
 /// Longest an idle receiver sleeps before it looks again by itself, in
 /// milliseconds: a reader killed just after its wake-up strands a message.
 pub const IDLE_LOOK_MS: u64 = 500;
@@ -46,7 +43,8 @@ pub const STDERR_KEPT: usize = 2 << 10;
 /// How much of a function's stderr one call may pass on, in bytes.
 pub const STDERR_PER_CALL_MAX: usize = 1 << 20;
 
-/// How often one child of a run may be started again.
+/// How often an invoker of a run may be started again, over the attempts its
+/// messages have, while nothing comes back from the run at all.
 pub const RESTARTS_MAX: u32 = 5;
 
 const _: () = assert!(LINE_MAX > BODY_MAX && OVERLONG_KEPT < LINE_MAX as usize);

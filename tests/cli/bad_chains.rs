@@ -2,9 +2,9 @@
 
 use faas_tests::Sandbox;
 
-fn check(text: &str) -> String {
+fn check(text: impl AsRef<str>) -> String {
     let sandbox = Sandbox::new();
-    sandbox.file("chain.json", text);
+    sandbox.file("chain.json", text.as_ref());
     sandbox.file("plain.sh", "not a script");
     sandbox.told("faas-chain check chain.json")
 }
@@ -29,16 +29,16 @@ macro_rules! flaws {
     ($($name:ident: $text:expr,)*) => {
         $(#[test]
         fn $name() {
-            insta::assert_snapshot!(check(&$text));
+            insta::assert_snapshot!(check($text));
         })*
     };
 }
 
 flaws! {
-    not_json: "{ \"chain\": \"c\", ".to_owned(),
-    comma_at_the_end: "{ \"chain\": \"c\", }".to_owned(),
-    not_an_object: "[]".to_owned(),
-    nothing_in_it: "{}".to_owned(),
+    not_json: "{ \"chain\": \"c\", ",
+    comma_at_the_end: "{ \"chain\": \"c\", }",
+    not_an_object: "[]",
+    nothing_in_it: "{}",
     unknown_key: chain(r#""a": { "run": ["cat"], "timeuot": "2s" }"#, ""),
     unknown_key_at_the_top: chain(A, ",\n  \"ruls\": []"),
     unknown_function: rules(AB, r#"{ "from": "a", "to": "bb" }"#),

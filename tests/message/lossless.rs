@@ -46,6 +46,7 @@ fn json_text() -> impl Strategy<Value = String> {
     })
 }
 
+#[allow(clippy::type_complexity)]
 fn event() -> impl Strategy<Value = Event> {
     let body = prop_oneof![
         any::<Vec<u8>>().prop_map(|bytes| (None, bytes)),

@@ -31,7 +31,7 @@ fn print(text: &str) -> Outcome {
 
 fn check(flags: &Check) -> Outcome {
     let chain = join::load_chain(&flags.file, "check")?;
-    let notes = notes(&chain, &mqueue::CAPABILITIES);
+    let notes = notes(&chain, &mqueue::CAPABILITIES, mqueue::capacity_max());
     if flags.output == Listing::Json {
         let notes: Vec<_> = notes
             .iter()
@@ -58,7 +58,7 @@ fn check(flags: &Check) -> Outcome {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    text += "delivery: a process killed: may duplicate inside the run; the host lost: may lose (every hop: mq)\n";
+    text += "delivery: a process killed: may duplicate inside the run; the host lost: may lose, may duplicate (every hop: mq)\n";
     for note in notes {
         text += &format!("note: {}: {}\n", note.object, note.what);
     }

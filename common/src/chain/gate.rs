@@ -71,11 +71,17 @@ pub fn gate(chain: &Chain, text: &str, middleware: &Capabilities) -> Vec<Flaw> {
     source.flaws
 }
 
-/// Wishes under `*` that the middleware does not keep.
-pub fn notes(chain: &Chain, middleware: &Capabilities) -> Vec<Note> {
+/// Wishes under `*` that the middleware does not keep; `capacity_max` is what
+/// it grants now.
+pub fn notes(chain: &Chain, middleware: &Capabilities, capacity_max: u64) -> Vec<Note> {
     let Some(wish) = chain.queues.get("*") else { return Vec::new() };
+    let capacity = wish.capacity.filter(|capacity| *capacity > capacity_max).map(|capacity| {
+        let what = format!("{}: queues cannot hold {capacity} messages", middleware.scheme);
+        ("capacity", what, capacity_max.to_string())
+    });
     unkept(wish, middleware)
         .into_iter()
+        .chain(capacity)
         .map(|(key, what, cure)| Note {
             object: format!("queues.*.{key}"),
             what: format!("{what}; it will be {cure}"),

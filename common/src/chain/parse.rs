@@ -130,7 +130,9 @@ fn parse_function(source: &mut Source<'_>, name: &str, value: &Value<'_>, path: 
     for property in source.checked_keys(object, path, &FUNCTION) {
         let key = property.name.as_str();
         let (here, value) = (join(path, key), &property.value);
-        if key == "worker" {
+        if key == "exit" {
+            exits(source, &mut function, value, &here, object.get("url").is_some());
+        } else if key == "worker" {
             let words = [
                 ("exec", WorkerKind::Exec),
                 ("filter", WorkerKind::Filter),
@@ -160,7 +162,6 @@ fn function_member(
     match key {
         "run" => function.run = argv(source, value, here),
         "url" => function.url = text(source, value, here),
-        "exit" => exits(source, function, value, here),
         "env" => environment(source, function, value, here),
         "join" => function.join = parse_join(source, value, here),
         "timeout" => set(&mut function.timeout, source.duration(value, here)),
@@ -230,7 +231,13 @@ fn argv(source: &mut Source<'_>, value: &Value<'_>, here: &str) -> Option<Vec<St
     Some(words)
 }
 
-fn exits(source: &mut Source<'_>, function: &mut Function, value: &Value<'_>, here: &str) {
+fn exits(
+    source: &mut Source<'_>,
+    function: &mut Function,
+    value: &Value<'_>,
+    here: &str,
+    is_url: bool,
+) {
     let words = [
         ("ok", ExitAction::Ok),
         ("drop", ExitAction::Drop),
@@ -245,7 +252,7 @@ fn exits(source: &mut Source<'_>, function: &mut Function, value: &Value<'_>, he
         let key = property.name.as_str();
         let path = join(here, key);
         let code = if key == "*" { Some(None) } else { key.parse::<u16>().ok().map(Some) };
-        let range = if function.url.is_some() { 100..=599 } else { 0..=255 };
+        let range = if is_url { 100..=599 } else { 0..=255 };
         match code {
             Some(code) if code.is_none_or(|code| range.contains(&code)) => {
                 if function.exit.iter().any(|(held, _)| *held == code) {
@@ -280,8 +287,17 @@ fn environment(source: &mut Source<'_>, function: &mut Function, value: &Value<'
                 "letters, digits, underscores",
             );
         }
-        if let Some(value) = text(source, &property.value, &path) {
-            function.env.insert(key.to_owned(), value);
+        let Some(value) = text(source, &property.value, &path) else { continue };
+        if value.contains('\0') {
+            source.flaw(&property.range, &path, "a NUL byte in it", "a value without");
+        }
+        if function.env.insert(key.to_owned(), value).is_some() {
+            source.flaw(
+                &property.range,
+                &path,
+                "this variable stands twice",
+                format!("one `{key}`"),
+            );
         }
     }
 }

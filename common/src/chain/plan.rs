@@ -24,10 +24,13 @@ pub fn shell(chain: &Chain, file: &Path, run: &str) -> String {
     }
     text + &format!(
         "# input from stdin; in the background, for the queues are bounded\n\
-         faas-trigger --chain {file} --run {run} <&0 &\n\
-         # results as they come, until none has come for 2 s\n\
-         faas-queue get -n 1000000000 --timeout 2s mq:/{reply} | \
-         jq -c 'select(.faasverdict == \"result\")'\n\
+         exec 3<&0\n\
+         faas-trigger --chain {file} --run {run} <&3 &\n\
+         # results as they come, until none has come for 5 s (give it longer than the\n\
+         # slowest function takes); every end of a branch is kept in a file\n\
+         faas-queue get -n 1000000000 --timeout 5s mq:/{reply} |\n\
+             tee {run}.ends.ndjson | jq -c 'select(.faasverdict == \"result\")'\n\
+         jq -c 'select(.faasverdict == \"dead\")' {run}.ends.ndjson >{run}.dead.ndjson\n\
          # the end: the invokers see that the run is gone, and stop\n\
          faas-queue rm --run {run}\n"
     )

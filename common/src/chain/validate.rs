@@ -38,6 +38,11 @@ pub(super) fn validate(chain: &Chain, text: &str) -> Vec<Flaw> {
 fn parse_via(via: &str) -> Result<(), UrlError> {
     match QueueUrl::parse(via) {
         Err(UrlError::NotYet(_)) => Ok(()),
+        Ok(QueueUrl::Queue { scheme, authority, .. })
+            if scheme == "mq" && !authority.is_empty() =>
+        {
+            Err(UrlError::Name("POSIX queues have no server part"))
+        }
         other => other.map(drop),
     }
 }
@@ -68,6 +73,10 @@ fn check_function(source: &mut Source<'_>, chain: &Chain, function: &Function) {
         && !(url.starts_with("http://") || url.starts_with("https://"))
     {
         source.flaw_at(&format!("{path}.url"), "not an HTTP URL", "\"http://127.0.0.1:8080/\"");
+    }
+    if function.timeout.is_zero() {
+        let cure = "\"timeout\": \"60s\"";
+        source.flaw_at(&format!("{path}.timeout"), "no call could ever end in time", cure);
     }
     if function.failed == Failed::Skip && function.join.is_none() {
         source.flaw_at(

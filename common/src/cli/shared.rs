@@ -39,7 +39,10 @@ impl PipeFlags {
         SourceOptions {
             shape: self.input,
             origin: Origin { source: source.to_owned(), id_prefix },
-            limit: self.max_line.unwrap_or(limits::LINE_MAX),
+            limit: self.max_line.unwrap_or(match self.input {
+                InShape::Auto | InShape::Json => limits::LINE_MAX,
+                _ => limits::BODY_MAX,
+            }),
         }
     }
 

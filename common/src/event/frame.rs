@@ -42,11 +42,12 @@ pub fn encode(event: &Event) -> std::io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Encodes all but the body, which is kept beside the queue under `name`.
-pub fn encode_beside(event: &Event, name: &str) -> Vec<u8> {
+/// Encodes all but the body, which is kept beside the queue under `name` and
+/// is `len` bytes long.
+pub fn encode_beside(event: &Event, name: &str, len: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     head(event, BODY_BESIDE, &mut out);
-    put_number(&mut out, event.body_len());
+    put_number(&mut out, len);
     put_bytes(&mut out, name.as_bytes());
     out
 }

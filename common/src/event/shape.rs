@@ -279,25 +279,31 @@ pub fn read(record: &Record, shape: InShape, origin: &Origin) -> Result<Event, R
     };
     let begins_like_one = bytes.trim_ascii_start().first() == Some(&b'{');
     match shape {
-        InShape::Auto if begins_like_one => Ok(match parse_envelope(bytes)? {
+        InShape::Auto if begins_like_one => match parse_envelope(bytes)? {
             Some(event) => from_outside(event),
-            None => bare("application/json"),
-        }),
+            None => within_limit(bare("application/json")),
+        },
         InShape::Json => match parse_envelope(bytes)? {
-            Some(event) => Ok(from_outside(event)),
+            Some(event) => from_outside(event),
             None => Err(ReadError::Bare),
         },
         InShape::Lines if std::str::from_utf8(bytes).is_ok() => Ok(bare("text/plain")),
         InShape::Lines => Ok(bare("application/octet-stream")),
         InShape::Auto | InShape::Nul | InShape::Raw | InShape::Frames => {
-            Ok(bare(detect_type(bytes)))
+            within_limit(bare(detect_type(bytes)))
         }
     }
 }
 
-fn from_outside(mut event: Event) -> Event {
+fn from_outside(mut event: Event) -> Result<Event, ReadError> {
     event.drop_control();
-    event
+    within_limit(event)
+}
+
+/// A line may be longer than a body, for it has its envelope and perhaps base64.
+fn within_limit(event: Event) -> Result<Event, ReadError> {
+    let (seen, limit) = (event.body_len(), limits::BODY_MAX);
+    if seen > limit { Err(RecordFault::TooLong { seen, limit }.into()) } else { Ok(event) }
 }
 
 /// Why a shape cannot carry an event.

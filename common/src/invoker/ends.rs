@@ -147,6 +147,7 @@ impl Invoker {
             }
             // Its own results cannot be shown in the shape that was asked for.
             Handed::Refused(error) => {
+                self.tally.done = self.tally.done.saturating_sub(1);
                 self.log.failure(&error.failure("print", &work.event.id));
                 self.bury_told(work, error.to_string(), None, Vec::new())
             }

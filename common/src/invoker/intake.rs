@@ -72,7 +72,7 @@ impl Invoker {
         let function = &self.routing.chain.functions[self.served[served].serve.function];
         if work.attempts > function.retries {
             let reason =
-                format!("its invoker was killed {} times while it worked on it", work.attempts);
+                format!("its invoker was killed during attempt {}, the last", work.attempts);
             return self.bury(work, reason, None, Vec::new());
         }
         self.start(work)

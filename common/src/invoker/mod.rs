@@ -9,7 +9,7 @@ mod intake;
 pub mod outputs;
 mod routing;
 mod timers;
-mod watchdog;
+pub mod watchdog;
 mod work;
 
 pub use dead::DeadSink;

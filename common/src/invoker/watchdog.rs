@@ -13,7 +13,10 @@ static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 static RULE: AtomicU32 = AtomicU32::new(0);
 
 /// Readies the handler.
-pub(super) fn install() -> io::Result<()> {
+///
+/// # Errors
+/// The system refuses the handler.
+pub fn install() -> io::Result<()> {
     let action = SigAction::new(SigHandler::Handler(on_alarm), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler only touches atomics and makes async-signal-safe calls.
     unsafe { sigaction(Signal::SIGALRM, &action)? };
@@ -21,19 +24,19 @@ pub(super) fn install() -> io::Result<()> {
 }
 
 /// Watches while it lives.
-pub(super) struct Watch;
+pub struct Watch;
 
 impl Watch {
     /// Starts the clock. `mark` is where a message keeps that it must not be
     /// tried again; it must stay valid while the watch lives.
-    pub(super) fn start(mark: Option<*const AtomicU32>) -> Self {
+    pub fn start(mark: Option<*const AtomicU32>) -> Self {
         MARK.store(mark.unwrap_or(std::ptr::null()).cast_mut(), Ordering::Release);
         set_timer(CONDITION_TIME_MAX_MS);
         Self
     }
 
     /// Tells which rule is judged now.
-    pub(super) fn rule(rule: usize) {
+    pub fn rule(rule: usize) {
         RULE.store(rule as u32, Ordering::Release);
     }
 }
@@ -55,8 +58,7 @@ fn set_timer(ms: u64) {
 }
 
 extern "C" fn on_alarm(_signal: nix::libc::c_int) {
-    const SAID: &[u8] =
-        b"faas-invoke: a condition ran over 1 s; its message becomes a dead letter\n";
+    const SAID: &[u8] = b"a condition ran over 1 s; its message becomes a dead letter\n";
     let mark = MARK.load(Ordering::Acquire);
     if !mark.is_null() {
         // SAFETY: `Watch::start` was given a pointer that is valid while it

@@ -50,6 +50,8 @@ pub enum QueueError {
         file: String,
         /// What is wrong with it.
         why: String,
+        /// What makes it right, or takes it out of the way.
+        cure: String,
     },
     /// The reader of a pipe is gone.
     #[error("its reader is gone")]
@@ -88,7 +90,7 @@ impl QueueError {
                 Exit::TryAgain,
                 Some(format!("make room in {place} (df -h {place}), or set FAAS_STATE_DIR")),
             ),
-            Self::Damaged { file, .. } => (Exit::Unreachable, Some(format!("rm {file}"))),
+            Self::Damaged { cure, .. } => (Exit::Unreachable, Some(cure.clone())),
             Self::Closed => (Exit::Done, None),
             Self::Io { source, .. } => (Failure::io(action, url, source).exit, cure_of_io(source)),
         };

@@ -25,6 +25,8 @@ pub(super) struct Children {
     /// What the trigger says of its progress.
     pub(super) status: File,
     status_text: Vec<u8>,
+    /// Restarts an invoker may have without progress.
+    restarts_max: u32,
 }
 
 struct Invoker {
@@ -62,6 +64,8 @@ impl Children {
                 chain.functions.iter().map(|function| own(&function.name)).collect()
             }
         };
+        let retries = chain.functions.iter().map(|function| function.retries).max().unwrap_or(0);
+        let restarts_max = RESTARTS_MAX.saturating_add(retries);
         let (status, their_status) =
             pipe2(OFlag::O_CLOEXEC).map_err(|e| started("a pipe", &e.into()))?;
         fcntl(&status, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
@@ -71,9 +75,11 @@ impl Children {
             invokers: Vec::new(),
             status: File::from(status),
             status_text: Vec::new(),
+            restarts_max,
         };
         for share in shares {
-            let args = [base.as_slice(), &share].concat();
+            let mut args = [base.as_slice(), &share].concat();
+            args.extend(options.quiet.then(|| "--quiet".to_owned()));
             let child = Some(spawn("faas-invoke", &args, Stdio::null(), true, None)?);
             children.invokers.push(Invoker { args, child, restarts: 0 });
         }
@@ -109,7 +115,7 @@ impl Children {
             invoker.child = None;
             let what = format!("{} ended: {}", invoker.name(), describe(status));
             let hopeless = matches!(status.code(), Some(2 | 69 | 77));
-            if !restart || hopeless || invoker.restarts >= RESTARTS_MAX {
+            if !restart || hopeless || invoker.restarts >= self.restarts_max {
                 gone.push(Gone::Invoker(what));
                 continue;
             }
@@ -123,6 +129,11 @@ impl Children {
             }
         }
         gone
+    }
+
+    /// Something came back: whatever was killed before, the run goes on.
+    pub(super) fn progressed(&mut self) {
+        self.invokers.iter_mut().for_each(|invoker| invoker.restarts = 0);
     }
 
     /// Asks the trigger to stop.

@@ -80,9 +80,9 @@ impl Collector {
             results,
             children,
             dead,
+            progress: Progress::new(run, log.is_quiet()),
             log,
             signals,
-            progress: Progress::new(run, false),
             endings: Endings::default(),
             summary: Summary::new(),
             queues: naming::all(chain, run).into_iter().map(|(_, name)| name).collect(),
@@ -171,6 +171,9 @@ impl Collector {
             self.summary.dropped += u64::from(ended.results == 0 && !ended.dead);
         }
         self.summary.redelivered += u64::from(!told.fresh);
+        if told.fresh {
+            self.children.progressed();
+        }
         let mut handoff =
             Handoff { taken: Some((self.replies.connection, reply.receipt)), outputs: Vec::new() };
         match control.verdict {

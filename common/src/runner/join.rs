@@ -126,7 +126,8 @@ fn spec_of(chain: &Chain, function: Option<usize>, run: &str) -> QueueSpec {
         message_size: None,
         order: own.order,
         when_full: own.when_full,
-        demand: own.capacity.is_some() || own.order.is_some() || own.when_full.is_some(),
+        // What a function demands of order and policy was checked with the file.
+        demand: own.capacity.is_some(),
         run: Some(run.to_owned()),
     }
 }

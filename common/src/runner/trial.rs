@@ -8,6 +8,7 @@ use crate::cli::log::Log;
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::event::Event;
+use crate::invoker::watchdog::{self, Watch};
 use crate::invoker::{outputs, specs};
 use crate::poll::{Interest, Poller};
 use crate::worker::exec::{Call, CallEnd, Kill, STDERR, Start};
@@ -118,12 +119,16 @@ fn judge(
     match outputs::parse(function, event, printed, &source, &clock::rfc3339_now(), false) {
         Err(fault) => trial.fault = Some(fault),
         Ok(events) => {
+            // A condition without end ends this process instead of hanging it.
+            let _ = watchdog::install();
             let conditions = Conditions::of(chain);
             let rules: Vec<_> = chain.rules_of(index).collect();
             trial.outputs = events
                 .into_iter()
                 .map(|output| {
-                    let holds = conditions.judge(&rules, &output, |_| {});
+                    let watch = Watch::start(None);
+                    let holds = conditions.judge(&rules, &output, Watch::rule);
+                    drop(watch);
                     let branches =
                         route::branches(&rules, &holds.map_err(|error| error.to_string()));
                     (output, branches)

@@ -6,6 +6,19 @@ use crate::event::{CONTROL_PREFIX, Event};
 /// over are left out (the kernel bounds each variable, and all together).
 const TOTAL_MAX: usize = 64 << 10;
 
+/// Whether a variable tells of one event.
+pub fn is_of_an_event(name: &str) -> bool {
+    const OURS: [&str; 6] = [
+        "FAAS_ATTEMPT",
+        "FAAS_FUNCTION",
+        "FAAS_IDEMPOTENCY_KEY",
+        "FAAS_RUN",
+        "TRACEPARENT",
+        "TRACESTATE",
+    ];
+    name.starts_with("CE_") || OURS.contains(&name)
+}
+
 /// `CE_*` for each attribute, `FAAS_ATTEMPT` from 1, `FAAS_IDEMPOTENCY_KEY`
 /// (the same on every attempt), and the trace context under its usual names.
 pub fn of(event: &Event, function: &str, attempt: u32) -> Vec<(String, String)> {

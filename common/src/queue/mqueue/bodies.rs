@@ -18,9 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Space is reserved first: running out is an error, never a signal.
 pub(super) fn store(dirs: &Dirs, queue: &str, body: &Body) -> Result<String, QueueError> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{}-{count}-{:08x}", std::process::id(), clock::random_u64() as u32);
+    let name = new_name();
     let path = dirs.bodies(queue)?.join(&name);
     write(&path, body).map_err(|error| {
         // Whatever was written of it must not stay.
@@ -57,6 +55,26 @@ fn write(path: &PathBuf, body: &Body) -> io::Result<()> {
 fn fd_number(file: &File) -> i32 {
     use std::os::fd::AsRawFd;
     file.as_raw_fd()
+}
+
+/// A second name for a body; `None` when it is gone.
+pub(super) fn link_again(
+    dirs: &Dirs,
+    queue: &str,
+    name: &str,
+) -> Result<Option<String>, QueueError> {
+    let (folder, again) = (dirs.bodies(queue)?, new_name());
+    match std::fs::hard_link(folder.join(name), folder.join(&again)) {
+        Ok(()) => Ok(Some(again)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(QueueError::io("linking a body")(error)),
+    }
+}
+
+fn new_name() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{count}-{:08x}", std::process::id(), clock::random_u64() as u32)
 }
 
 /// Opens a body. Its length must be what the frame says.

@@ -26,6 +26,7 @@ impl Dirs {
             return Err(QueueError::Damaged {
                 file: root.display().to_string(),
                 why: "it is not a directory of this user with mode 0700".to_owned(),
+                cure: format!("chmod 700 {}, or set FAAS_STATE_DIR", root.display()),
             });
         }
         Ok(Self { root })

@@ -52,6 +52,12 @@ const MESSAGE_SIZE: u64 = 1024;
 /// Smallest message: a packet with the name of a file must fit.
 const MESSAGE_SIZE_MIN: u64 = 128;
 
+/// Messages a queue can hold when nobody demands more: what the kernel allows
+/// to every user.
+pub fn capacity_max() -> u64 {
+    sys::ceilings().0
+}
+
 /// Marks a token as "room in that queue".
 const ROOM: u64 = 1 << 31;
 

@@ -51,7 +51,7 @@ fn checksum(kind: u8, payload: &[u8]) -> u32 {
 /// Reads a buffer that a message was received into. `received` is the length
 /// the kernel returned, or `None` when the process that knew it is dead.
 pub fn open(buffer: &[u8], received: Option<usize>) -> Packet<'_> {
-    if buffer.len() < HEADER || buffer[..3] != MARK {
+    if buffer.len() < HEADER || buffer[..2] != MARK[..2] {
         // Without a length, zeros at the end cannot be told from an unused buffer.
         let last = buffer.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
         return Packet::Foreign(&buffer[..received.unwrap_or(last)]);
@@ -63,6 +63,10 @@ pub fn open(buffer: &[u8], received: Option<usize>) -> Packet<'_> {
     let Some(payload) = buffer.get(HEADER..HEADER.saturating_add(len)) else {
         return Packet::Damaged;
     };
+    if buffer[2] != MARK[2] {
+        // A newer version's; this one cannot say what is in it.
+        return Packet::Damaged;
+    }
     if checksum(buffer[3], payload) != word(8) || received.is_some_and(|r| r != HEADER + len) {
         return Packet::Damaged;
     }
@@ -89,7 +93,7 @@ mod tests {
 
     #[test]
     fn knows_damage_from_foreign_messages() {
-        for at in 3..wrap(b"frame").len() {
+        for at in 2..wrap(b"frame").len() {
             let mut packet = wrap(b"frame");
             packet[at] ^= 0x10;
             assert_eq!(open(&packet, Some(packet.len())), Packet::Damaged, "byte {at}");

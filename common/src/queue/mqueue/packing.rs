@@ -86,10 +86,10 @@ impl MqConnection {
             }
         }
         if let Some(body) = &event.body
-            && frame::encode_beside(event, "").len() + 64 <= room
+            && frame::encode_beside(event, "", body.len()).len() + 64 <= room
         {
             let name = bodies::store(&self.dirs, &queue.name, body)?;
-            return Ok((packet::wrap(&frame::encode_beside(event, &name)), Some(name)));
+            return Ok((packet::wrap(&frame::encode_beside(event, &name, body.len())), Some(name)));
         }
         let whole = frame::encode(event).map_err(QueueError::io("reading a body"))?;
         let name = bodies::store(&self.dirs, &queue.name, &Body::Inline(whole))?;

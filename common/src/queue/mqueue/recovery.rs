@@ -1,8 +1,10 @@
 //! Taking over what dead readers held.
 
+use super::packet::{self, Packet};
 use super::parcel::{self, Parcel};
 use super::slots::{self, SlotFile, State};
-use super::{MqConnection, Place};
+use super::{MqConnection, Place, bodies};
+use crate::event::frame;
 use crate::queue::{QueueError, QueueId};
 
 impl MqConnection {
@@ -11,7 +13,9 @@ impl MqConnection {
         let queue = self.queue(id);
         let (dir, message_size) = (self.dirs.slots(&queue.name)?, queue.message_size);
         for path in slots::files(&dir) {
-            if let Some(slots) = SlotFile::adopt(path, message_size)? {
+            if let Some(slots) = SlotFile::adopt(path, message_size)?
+                && self.can_send_recorded(&slots)?
+            {
                 let queue = self.queue_mut(id);
                 queue.files.push(Some(slots));
                 let file = queue.files.len() - 1;
@@ -44,29 +48,71 @@ impl MqConnection {
         Ok(())
     }
 
-    pub(super) fn recover_sending(&mut self, place: Place) -> Result<(), QueueError> {
+    /// Whether the queues are there that recorded outputs of a file are for.
+    /// Otherwise it stays as it is, for somebody who comes when they are.
+    fn can_send_recorded(&mut self, slots: &SlotFile) -> Result<bool, QueueError> {
+        for slot in (0..slots::SLOTS).filter(|slot| slots.state(*slot) == State::Sending) {
+            for (name, _) in recorded(slots, slot)? {
+                match self.sender(&name) {
+                    Ok(_) => {}
+                    Err(QueueError::NoSuchQueue) => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn recover_sending(&mut self, place: Place) -> Result<(), QueueError> {
         let Some(slots) = self.file(place) else { return Ok(()) };
-        let (outbox, sent) = (slots.recorded(place.slot)?, slots.sent(place.slot));
-        let Some(recorded) = parcel::read_outbox(&outbox) else {
-            return Err(QueueError::Damaged {
-                file: self.dirs.root().display().to_string(),
-                why: "a record of outputs cannot be read".to_owned(),
-            });
-        };
+        let (outbox, mut next) = (recorded(slots, place.slot)?, slots.sent(place.slot));
         let mut packets = Vec::new();
-        for (name, packet) in recorded {
+        for (name, packet) in outbox {
             packets.push((self.sender(&name)?, packet));
+        }
+        // The kill may have come between the send of this one and its mark.
+        if let Some((queue, packet)) = packets.get(next).cloned() {
+            match self.sendable_again(queue, packet)? {
+                Some(packet) => packets[next].1 = packet,
+                None => next += 1,
+            }
         }
         let body = self.body_of(place, None);
         let receipt = self.hold(place, body);
+        let taken = vec![receipt];
         self.pending.push_back(Parcel {
             ticket: u64::MAX,
-            taken: vec![receipt],
+            taken,
             packets,
-            next: sent,
+            next,
             home: Some(place),
         });
         Ok(())
+    }
+
+    /// A packet that may be out already, in a form that may be sent again: a
+    /// body beside the queue gets a second name, for whoever settles the
+    /// first copy unlinks the first. A body that is gone was received and
+    /// settled, so the packet needs no second sending: `None`.
+    fn sendable_again(
+        &mut self,
+        queue: QueueId,
+        packet: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, QueueError> {
+        let (dirs, target) = (self.dirs.clone(), self.queue(queue).name.clone());
+        Ok(match packet::open(&packet, Some(packet.len())) {
+            Packet::FrameBeside(name) => {
+                bodies::link_again(&dirs, &target, name)?.map(|name| packet::wrap_name(&name))
+            }
+            Packet::Frame(bytes) => match frame::decode(bytes) {
+                Ok((event, frame::Place::Beside { name, len })) => {
+                    bodies::link_again(&dirs, &target, &name)?
+                        .map(|name| packet::wrap(&frame::encode_beside(&event, &name, len)))
+                }
+                _ => Some(packet),
+            },
+            _ => Some(packet),
+        })
     }
 
     /// Gives up adopted files that hold nothing any more, so that files do
@@ -82,4 +128,9 @@ impl MqConnection {
             }
         }
     }
+}
+
+fn recorded(slots: &SlotFile, slot: usize) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+    parcel::read_outbox(&slots.recorded(slot)?)
+        .ok_or_else(|| slots.damaged("a record of outputs cannot be read"))
 }

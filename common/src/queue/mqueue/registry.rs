@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The record of a queue.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct RunGuard {
 
 pub(super) fn record_queue(dirs: &Dirs, name: &str, run: Option<String>) -> Result<(), QueueError> {
     let record = QueueRecord { created: clock::rfc3339_now(), run };
-    write_record(dirs.queues()?.join(name), &record).map(drop)
+    write_record(&dirs.queues()?.join(name), &record).map(drop)
 }
 
 pub(super) fn queue_record(dirs: &Dirs, name: &str) -> Option<QueueRecord> {
@@ -58,6 +58,7 @@ fn names_in(dir: PathBuf) -> Result<Vec<String>, QueueError> {
     let entries = fs::read_dir(dir).map_err(QueueError::io("listing"))?;
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names)
 }
@@ -67,10 +68,18 @@ fn names_in(dir: PathBuf) -> Result<Vec<String>, QueueError> {
 /// # Errors
 /// There is a run of that name.
 pub fn open_run(run: &str, record: &RunRecord) -> Result<RunGuard, QueueError> {
-    let file = write_record(Dirs::open()?.runs()?.join(run), record)?;
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|(_, errno)| QueueError::io("locking its record")(errno.into()))?;
-    Ok(RunGuard { _lock: lock })
+    let path = Dirs::open()?.runs()?.join(run);
+    let hidden = path.with_file_name(format!(".{run}.{}", std::process::id()));
+    let file = write_record(&hidden, record)?;
+    let opened = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| QueueError::io("locking its record")(errno.into()))
+        .and_then(|lock| {
+            // Only a complete and locked record gets the name others look for.
+            fs::hard_link(&hidden, &path).map_err(exists)?;
+            Ok(RunGuard { _lock: lock })
+        });
+    let _ = fs::remove_file(&hidden);
+    opened
 }
 
 /// The record of a run, if there is one.
@@ -90,6 +99,7 @@ pub fn run_record(run: &str) -> Result<Option<RunRecord>, QueueError> {
     serde_json::from_slice(&text).map(Some).map_err(|error| QueueError::Damaged {
         file: path.display().to_string(),
         why: error.to_string(),
+        cure: format!("rm {}", path.display()),
     })
 }
 
@@ -120,13 +130,16 @@ pub fn is_orphaned(run: &str) -> bool {
     Flock::lock(file, FlockArg::LockSharedNonblock).is_ok()
 }
 
-fn write_record(path: PathBuf, record: &impl Serialize) -> Result<File, QueueError> {
-    let exists = |error: std::io::Error| match error.kind() {
+fn exists(error: std::io::Error) -> QueueError {
+    match error.kind() {
         std::io::ErrorKind::AlreadyExists => QueueError::Exists,
         _ => QueueError::io("writing its record")(error),
-    };
+    }
+}
+
+fn write_record(path: &Path, record: &impl Serialize) -> Result<File, QueueError> {
     let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(exists)?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(exists)?;
     let text = serde_json::to_vec(record).unwrap_or_default();
     file.write_all(&text).map_err(QueueError::io("writing its record"))?;
     Ok(file)

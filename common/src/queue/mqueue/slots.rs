@@ -106,10 +106,7 @@ impl SlotFile {
         let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else {
             return Ok(None);
         };
-        let damaged = |why: &str| QueueError::Damaged {
-            file: path.display().to_string(),
-            why: why.to_owned(),
-        };
+        let damaged = |why| damaged(&path, why);
         let meta = file.metadata().map_err(QueueError::io("reading a slot file"))?;
         if meta.len() != file_len(message_size) as u64 {
             return Err(damaged("its length is wrong"));
@@ -273,9 +270,22 @@ impl SlotFile {
         self.path.with_file_name(format!(".{name}.{slot}.outbox"))
     }
 
+    /// The error that says what is wrong with this file.
+    pub(super) fn damaged(&self, why: &str) -> QueueError {
+        damaged(&self.path, why)
+    }
+
     /// Unlinks the file; done when it is empty and no longer needed.
     pub(super) fn remove(self) {
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn damaged(path: &Path, why: &str) -> QueueError {
+    QueueError::Damaged {
+        file: path.display().to_string(),
+        why: why.to_owned(),
+        cure: format!("rm {}", path.display()),
     }
 }
 

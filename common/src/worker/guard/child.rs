@@ -5,6 +5,7 @@
 use super::message::{Ended, Order, Outcome, Spawn};
 use super::reap;
 use crate::chain::RunSpec;
+use crate::worker::environment;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -122,6 +123,12 @@ impl<'a> Process<'a> {
         let [stdin, stdout, stderr] =
             <[OwnedFd; 3]>::try_from(fds).map_err(|_| io::Error::from(Errno::EMFILE))?;
         let mut command = Command::new(&spec.program);
+        // What our own environment says of some other event is not for this one.
+        for (name, _) in std::env::vars_os() {
+            if environment::is_of_an_event(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
+        }
         command
             .arg0(&spec.name)
             .args(&spec.args)
