@@ -4,8 +4,8 @@
 
 use super::message::{Ended, Order, Outcome, Spawn};
 use super::reap;
+use super::spawn::Prepared;
 use crate::chain::RunSpec;
-use crate::worker::environment;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,12 +13,13 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{ForkResult, Pid, getpid, getppid};
+use nix::unistd::{ForkResult, Pid, getpid};
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+
+/// Longest order: a call's environment is bounded.
+const ORDER_MAX: usize = 128 << 10;
 
 /// Forks the guard; returns in the invoker only.
 pub(super) fn fork(functions: &[RunSpec], socket: OwnedFd) -> io::Result<Pid> {
@@ -38,15 +39,17 @@ pub(super) fn fork(functions: &[RunSpec], socket: OwnedFd) -> io::Result<Pid> {
     }
 }
 
-struct Process<'a> {
-    functions: &'a [RunSpec],
+struct Process {
+    functions: Vec<Prepared>,
     socket: OwnedFd,
     signals: SignalFd,
     calls: HashMap<Pid, u64>,
+    /// Where orders are received.
+    order: Vec<u8>,
 }
 
-impl<'a> Process<'a> {
-    fn set_up(functions: &'a [RunSpec], socket: OwnedFd) -> io::Result<Self> {
+impl Process {
+    fn set_up(functions: &[RunSpec], socket: OwnedFd) -> io::Result<Self> {
         let socket = keep_only(socket)?;
         nix::sys::prctl::set_name(c"faas-guard")?;
         nix::sys::prctl::set_child_subreaper(true)?;
@@ -56,7 +59,8 @@ impl<'a> Process<'a> {
         let mut child = SigSet::empty();
         child.add(Signal::SIGCHLD);
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { functions, socket, signals, calls: HashMap::new() })
+        let functions = functions.iter().map(Prepared::new).collect::<Result<_, _>>()?;
+        Ok(Self { functions, socket, signals, calls: HashMap::new(), order: vec![0; ORDER_MAX] })
     }
 
     /// Until the invoker's end of the socket closes.
@@ -84,10 +88,9 @@ impl<'a> Process<'a> {
 
     /// Takes one order; `false` when no more can come.
     fn obey(&mut self) -> bool {
-        let mut bytes = vec![0_u8; 128 << 10];
         let mut space = cmsg_space!([RawFd; 3]);
         let (len, fds) = {
-            let mut slices = [IoSliceMut::new(&mut bytes)];
+            let mut slices = [IoSliceMut::new(&mut self.order)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             match recvmsg::<()>(self.socket.as_raw_fd(), &mut slices, Some(&mut space), flags) {
                 Ok(message) => (message.bytes, received_fds(&message)),
@@ -95,7 +98,7 @@ impl<'a> Process<'a> {
                 Err(_) => return false,
             }
         };
-        match Order::decode(&bytes[..len]) {
+        match Order::decode(&self.order[..len]) {
             None => len > 0,
             Some(Order::Kill(call)) => {
                 if let Some((pid, _)) = self.calls.iter().find(|(_, held)| **held == call) {
@@ -108,9 +111,8 @@ impl<'a> Process<'a> {
                 let call = spawn.call;
                 match self.spawn(spawn, fds) {
                     Ok(pid) => drop(self.calls.insert(pid, call)),
-                    Err(error) => {
-                        let errno = error.raw_os_error().unwrap_or(Errno::EIO as i32);
-                        self.tell(Ended { call, outcome: Outcome::NotStarted(errno) });
+                    Err(errno) => {
+                        self.tell(Ended { call, outcome: Outcome::NotStarted(errno as i32) });
                     }
                 }
                 true
@@ -118,41 +120,10 @@ impl<'a> Process<'a> {
         }
     }
 
-    fn spawn(&self, spawn: Spawn, fds: Vec<OwnedFd>) -> io::Result<Pid> {
-        let spec = self.functions.get(spawn.function as usize).ok_or(Errno::EINVAL)?;
-        let [stdin, stdout, stderr] =
-            <[OwnedFd; 3]>::try_from(fds).map_err(|_| io::Error::from(Errno::EMFILE))?;
-        let mut command = Command::new(&spec.program);
-        // What our own environment says of some other event is not for this one.
-        for (name, _) in std::env::vars_os() {
-            if environment::is_of_an_event(&name.to_string_lossy()) {
-                command.env_remove(name);
-            }
-        }
-        command
-            .arg0(&spec.name)
-            .args(&spec.args)
-            .current_dir(&spec.folder)
-            .envs(spec.env.iter().map(|(name, value)| (name, value)))
-            .envs(spawn.env)
-            .stdin(Stdio::from(stdin))
-            .stdout(Stdio::from(stdout))
-            .stderr(Stdio::from(stderr))
-            .process_group(0);
-        let guard = getpid();
-        // SAFETY: between fork and exec only async-signal-safe calls are
-        // made: prctl, getppid, sigprocmask.
-        unsafe {
-            command.pre_exec(move || {
-                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-                if getppid() != guard {
-                    return Err(Errno::ESRCH.into());
-                }
-                Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
-            });
-        }
-        let child = command.spawn()?;
-        Ok(Pid::from_raw(child.id() as i32))
+    fn spawn(&self, spawn: Spawn, fds: Vec<OwnedFd>) -> Result<Pid, Errno> {
+        let function = self.functions.get(spawn.function as usize).ok_or(Errno::EINVAL)?;
+        let fds = <[OwnedFd; 3]>::try_from(fds).map_err(|_| Errno::EMFILE)?;
+        function.start(spawn.env, &fds, getpid())
     }
 
     /// Takes note of every process that ended. A call ends with its main

@@ -11,6 +11,7 @@
 mod child;
 mod message;
 mod reap;
+mod spawn;
 
 pub use message::{Ended, Outcome};
 
