@@ -145,7 +145,7 @@ fn stdin_closed() {
 
 #[test]
 fn stdout_closed_early() {
-    told!("seq 100000 | faas-invoke -o lines -j2 -- cat | head -1; echo ${PIPESTATUS[1]}");
+    told!("seq 100000 | faas-invoke -o lines -- cat | head -1; echo ${PIPESTATUS[1]}");
 }
 
 #[test]
