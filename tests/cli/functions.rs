@@ -76,11 +76,12 @@ fn floods_stderr() {
 #[test]
 fn fails_twice_and_then_succeeds() {
     let sandbox = Sandbox::new();
-    let script = "#!/bin/sh\n[ \"$FAAS_ATTEMPT\" = 3 ] || exit 1\necho \"$FAAS_IDEMPOTENCY_KEY\" >> keys\necho \"third $(cat)\"\n";
+    let script = "#!/bin/sh\necho \"$FAAS_IDEMPOTENCY_KEY\" >> keys\n[ \"$FAAS_ATTEMPT\" = 3 ] || exit 1\necho \"third $(cat)\"\n";
     sandbox.file("third.sh", script);
     let came = sandbox.sh("echo time | faas-invoke -v -o lines --backoff 1ms -- ./third.sh");
     assert_eq!((came.code, came.stdout.as_str()), (0, "third time\n"));
     assert!(came.stderr.contains("1 done, 0 dropped, 0 dead, 2 retries"), "{}", came.stderr);
+    assert_eq!(sandbox.ok("wc -l < keys; sort -u keys | wc -l"), "3\n1\n", "the key stays");
 }
 
 #[test]

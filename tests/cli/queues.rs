@@ -131,3 +131,15 @@ fn foreign_messages_are_bodies() {
         sandbox.ok("faas-queue get ${P}q | jq -c '[.data, .datacontenttype]'; faas-queue rm ${P}q");
     assert_eq!(out, "[\"from elsewhere\",\"text/plain\"]\n");
 }
+
+/// Several processes on one queue: each message goes to one of them.
+#[test]
+fn invokers_in_several_processes_compete() {
+    let sandbox = Sandbox::new();
+    sandbox.file("who.sh", "#!/bin/sh\nread -r n; echo $n $PPID; sleep 0.02\n");
+    let script = "faas-queue new ${P}q ${P}r; seq 120 > numbers; faas-trigger --to ${P}q < numbers &
+        for i in 1 2 3; do faas-invoke --from ${P}q --to ${P}r -j2 --idle 1s -- ./who.sh & done
+        faas-queue get -n 120 -o lines ${P}r > got; wait; faas-queue rm ${P}q ${P}r
+        cut -d' ' -f1 got | sort -n | uniq | wc -l; cut -d' ' -f2 got | sort | uniq -c | awk '$1 > 10' | wc -l";
+    assert_eq!(sandbox.ok(script), "120\n3\n", "120 different ones, and all three worked");
+}

@@ -237,3 +237,22 @@ fn a_trigger_that_is_killed_ends_the_input() {
     );
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }
+
+/// A message that somebody takes out of a run's queue never ends: the run
+/// finds out by itself, says which input it was, and ends.
+#[test]
+fn what_cannot_end_is_reported_lost() {
+    let sandbox = Sandbox::new();
+    let child = slow_run(&sandbox);
+    let uid = nix::unistd::geteuid();
+    let steal = format!("faas-queue get --timeout 5s mq:/faas.{uid}.$R.b | jq -r .faasinvocation");
+    let stolen = sandbox.ok(&steal);
+    let number = stolen.trim().rsplit('-').next().expect("a number").to_owned();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("it is there");
+    let came = sandbox.came(child.wait_with_output().expect("it ends"));
+    // Told to stop, it ends by the signal; what is lost is said all the same.
+    assert_eq!(came.code, 143, "{came:?}");
+    assert!(came.stderr.contains(" 1 lost in"), "{}", came.stderr);
+    assert!(came.stderr.contains(&format!("lost: input {number}\n")), "{}", came.stderr);
+    assert_eq!(sandbox.left_behind(), Vec::<String>::new());
+}

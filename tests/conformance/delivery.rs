@@ -297,3 +297,63 @@ pub fn control_travels<F: Fixture>(middleware: &F) {
     user.settle(&[], vec![(to, sent.clone())]);
     assert_eq!(user.take(from, 1)[0].event, sent);
 }
+
+/// A reader dies while its outputs wait for room. Either the message comes
+/// again and nothing of it is out, or it does not and all of it will be.
+pub fn half_sent_is_finished<F: Fixture>(middleware: &F) {
+    let (a, b) = (middleware.name("half-in"), middleware.name("half-out"));
+    let mut owner = middleware.user();
+    owner.create(&a, &QueueSpec::default());
+    let spec = QueueSpec { capacity: Some(4), demand: true, ..QueueSpec::default() };
+    owner.create(&b, &spec);
+    let (to, from_b) = (owner.sender(&a), owner.receiver(&b));
+    owner.send(to, b"in");
+    // A large output has its body beside the queue.
+    let large = |i: u8| vec![i; 5_000];
+    {
+        let mut reader = middleware.user();
+        let (from, out) = (reader.receiver(&a), reader.sender(&b));
+        let taken = reader.take(from, 1);
+        let outputs = (0..9).map(|i| (out, event(&large(i)))).collect();
+        assert_eq!(reader.settle(&[&taken[0]], outputs), Settled::Waiting);
+    }
+    let mut next = middleware.user();
+    let from_a = next.receiver(&a);
+    let atomic = next.connection.capabilities().atomic_settle;
+    assert_eq!(next.take(from_a, 1).len(), usize::from(atomic), "the message comes again");
+    let mut came = Vec::new();
+    let patience = Instant::now() + Duration::from_millis(if atomic { 50 } else { 5_000 });
+    while came.len() < 9 && Instant::now() < patience {
+        came.extend(owner.bodies(from_b, 9));
+        next.connection.resume(&mut Vec::new()).expect("it goes on");
+    }
+    let expected: Vec<Vec<u8>> = if atomic { Vec::new() } else { (0..9).map(large).collect() };
+    assert_eq!(came, expected, "each once, in order");
+    if !atomic {
+        assert_eq!(next.connection.stat(&a).expect("it is there").held, 0);
+    }
+}
+
+/// Recorded outputs for a queue that is gone do not stand in the way of the
+/// other messages.
+pub fn recorded_for_a_queue_that_is_gone<F: Fixture>(middleware: &F) {
+    let (a, b) = (middleware.name("still"), middleware.name("gone-target"));
+    let mut owner = middleware.user();
+    owner.create(&a, &QueueSpec::default());
+    let spec = QueueSpec { capacity: Some(1), demand: true, ..QueueSpec::default() };
+    owner.create(&b, &spec);
+    let to = owner.sender(&a);
+    owner.send(to, b"in");
+    {
+        let mut reader = middleware.user();
+        let (from, out) = (reader.receiver(&a), reader.sender(&b));
+        let taken = reader.take(from, 1);
+        let outputs = (0..2).map(|i| (out, event(&[i]))).collect();
+        assert_eq!(reader.settle(&[&taken[0]], outputs), Settled::Waiting);
+    }
+    owner.connection.remove(&b).expect("it is removed");
+    owner.send(to, b"next");
+    let mut next = middleware.user();
+    let from = next.receiver(&a);
+    assert!(next.bodies(from, 9).contains(&b"next".to_vec()));
+}

@@ -40,6 +40,8 @@ macro_rules! suites {
             delivery::create_and_remove as creates_once_and_removes,
             delivery::no_such_queue as knows_what_is_not_there,
             delivery::stat_counts as counts_depth_held_and_readers,
+            delivery::half_sent_is_finished as finishes_what_a_dead_reader_was_sending,
+            delivery::recorded_for_a_queue_that_is_gone as goes_on_beside_outputs_for_a_lost_queue,
             delivery::many_outputs as hands_over_more_outputs_than_fit,
             delivery::control_travels as carries_the_control_block,
             sizes::around_every_limit as carries_bodies_around_every_limit,

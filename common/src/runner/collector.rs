@@ -334,12 +334,11 @@ impl Collector {
         if self.closed {
             return Exit::Done;
         }
-        if (self.stop_now || self.stopped_by.is_some()) && !self.invoker_gone {
-            self.summary.lost = Vec::new();
-            return Exit::by_signal(self.stopped_by.unwrap_or(2));
-        }
-        if self.invoker_gone {
+        if self.stop_now {
             self.summary.lost = self.missing();
+        }
+        if self.stopped_by.is_some() && !self.invoker_gone {
+            return Exit::by_signal(self.stopped_by.unwrap_or(2));
         }
         let failed = self.trigger_failed || self.invoker_gone || self.summary.dead > 0;
         if failed || !self.summary.lost.is_empty() { Exit::SomeFailed } else { Exit::Done }
