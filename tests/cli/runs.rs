@@ -131,7 +131,7 @@ fn an_empty_input_is_an_empty_run() {
 /// A run that works until it is disturbed.
 fn slow_run(sandbox: &Sandbox) -> std::process::Child {
     sandbox.file("slow.sh", "#!/bin/sh\nsleep 0.2\ncat\n");
-    sandbox.file("chain.json", r#"{ "chain": "slow", "functions": { "a": { "run": ["./slow.sh"] }, "b": { "run": ["./slow.sh"] } }, "start": "a", "rules": [ { "from": "a", "to": "b" } ] }"#);
+    sandbox.file("chain.json", r#"{ "chain": "slow", "functions": { "a": { "run": ["./slow.sh"] }, "b": { "run": ["./slow.sh"] } }, "start": "a", "rules": [ { "from": "a", "to": "b" } ], "queues": { "*": { "capacity": 2 } } }"#);
     let mut runner = sandbox.command("faas-chain");
     runner.args(["run", "--run", &sandbox.run(), "-o", "lines", "chain.json"]);
     std::fs::write(
