@@ -15,7 +15,7 @@ deps: ## install what the build needs (Debian and Ubuntu)
 	@scripts/deps.sh
 
 build: deps ## build the tools, optimised
-	$(CARGO) build --locked --release --bins
+	$(CARGO) build --locked --release $(TOOLS:%=-p %)
 
 install: build ## install tools, man pages and completions into PREFIX (~/.local)
 	install -d $(PREFIX)/bin $(PREFIX)/share/man/man1 $(PREFIX)/share/bash-completion/completions \
@@ -47,6 +47,7 @@ fix: man completions ## format, apply lints' fixes, make the generated pages aga
 	$(CARGO) fmt --all
 
 bench: build ## measure against a bare loop over the same queues and pipes
+	$(CARGO) build --locked --release -p faas-tests --bin hop-bench
 	$(RELEASE)/hop-bench
 
 man: ## make the man pages from the flags

@@ -4,13 +4,15 @@
 #![allow(unsafe_code)]
 
 use super::Options;
+use super::progress::Progress;
+use super::talk::{Talk, pipe_to_us};
 use crate::chain::Chain;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::limits::RESTARTS_MAX;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
-use nix::unistd::{Pid, getpid, getppid, pipe2};
+use nix::unistd::{Pid, getpid, getppid};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -25,6 +27,8 @@ pub(super) struct Children {
     /// What the trigger says of its progress.
     pub(super) status: File,
     status_text: Vec<u8>,
+    /// What the children say, when their lines must go around something.
+    pub(super) talk: Talk,
     /// Restarts an invoker may have without progress.
     restarts_max: u32,
 }
@@ -66,26 +70,38 @@ impl Children {
         };
         let retries = chain.functions.iter().map(|function| function.retries).max().unwrap_or(0);
         let restarts_max = RESTARTS_MAX.saturating_add(retries);
-        let (status, their_status) =
-            pipe2(OFlag::O_CLOEXEC).map_err(|e| started("a pipe", &e.into()))?;
-        fcntl(&status, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-            .map_err(|e| started("a pipe", &e.into()))?;
+        let (status, their_status) = pipe_to_us()?;
+        let talk = Talk::new(Progress::has_place(options.quiet))?;
         let mut children = Self {
             trigger: None,
             invokers: Vec::new(),
-            status: File::from(status),
+            status,
             status_text: Vec::new(),
+            talk,
             restarts_max,
         };
         for share in shares {
             let mut args = [base.as_slice(), &share].concat();
             args.extend(options.quiet.then(|| "--quiet".to_owned()));
-            let child = Some(spawn("faas-invoke", &args, Stdio::null(), true, None)?);
+            let child = Some(spawn(
+                "faas-invoke",
+                &args,
+                Stdio::null(),
+                children.talk.stderr()?,
+                true,
+                None,
+            )?);
             children.invokers.push(Invoker { args, child, restarts: 0 });
         }
         let args = trigger_args(&base, options, &their_status);
-        children.trigger =
-            Some(spawn("faas-trigger", &args, Stdio::inherit(), false, Some(their_status))?);
+        children.trigger = Some(spawn(
+            "faas-trigger",
+            &args,
+            Stdio::inherit(),
+            children.talk.stderr()?,
+            false,
+            Some(their_status),
+        )?);
         Ok(children)
     }
 
@@ -120,7 +136,10 @@ impl Children {
                 continue;
             }
             invoker.restarts += 1;
-            match spawn("faas-invoke", &invoker.args, Stdio::null(), true, None) {
+            let started = self.talk.stderr().and_then(|stderr| {
+                spawn("faas-invoke", &invoker.args, Stdio::null(), stderr, true, None)
+            });
+            match started {
                 Ok(child) => {
                     invoker.child = Some(child);
                     gone.push(Gone::Restarted(what));
@@ -211,12 +230,13 @@ fn spawn(
     tool: &str,
     args: &[String],
     stdin: Stdio,
+    stderr: Stdio,
     own_group: bool,
     kept: Option<OwnedFd>,
 ) -> Result<Child> {
     let runner = getpid();
     let mut command = Command::new(beside_us(tool));
-    command.args(args).stdin(stdin).stdout(Stdio::null());
+    command.args(args).stdin(stdin).stdout(Stdio::null()).stderr(stderr);
     if own_group {
         command.process_group(0);
     }
@@ -238,7 +258,7 @@ fn spawn(
     command.spawn().map_err(|error| started(tool, &error))
 }
 
-fn started(tool: &str, error: &io::Error) -> Failure {
+pub(super) fn started(tool: &str, error: &io::Error) -> Failure {
     let failure = Failure::io("start", tool, error);
     Failure { exit: Exit::Unreachable, ..failure }
         .cure("make install, so that all tools are in one place")

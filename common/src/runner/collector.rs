@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 const SIGNALS: u64 = 1 << 60;
 const STATUS: u64 = 1 << 61;
+const TALK: u64 = 1 << 62;
 
 /// Most replies taken at once, and most whose results wait to be written.
 const BATCH: usize = 64;
@@ -72,6 +73,9 @@ impl Collector {
         let signals = Signals::catch_also(&[Signal::SIGCHLD]).map_err(catch)?;
         poller.add(&signals, SIGNALS, Interest::Read).map_err(catch)?;
         poller.add(&children.status, STATUS, Interest::Read).map_err(catch)?;
+        if let Some(talk) = children.talk.ours() {
+            poller.add(talk, TALK, Interest::Read).map_err(catch)?;
+        }
         desk.listen(replies, true).map_err(|error| error.failure("wait for", "replies"))?;
         Ok(Self {
             desk,
@@ -120,6 +124,7 @@ impl Collector {
     /// Ends trigger and invokers, and waits until they are gone.
     pub(super) fn end_children(&mut self) {
         self.children.end(self.stop_now || self.closed);
+        self.pass_on_talk();
         self.log.flush();
     }
 
@@ -143,6 +148,7 @@ impl Collector {
             match one.token {
                 SIGNALS => self.on_signals(),
                 STATUS => self.on_status(),
+                TALK => self.pass_on_talk(),
                 token if self.desk.owns(token) => self.desk.on_ready(one),
                 _ => {}
             }
@@ -265,6 +271,12 @@ impl Collector {
                 self.stop_now = true;
                 self.say(&format!("{what}; it is not started again, the run ends"));
             }
+        }
+    }
+
+    fn pass_on_talk(&mut self) {
+        for line in self.children.talk.lines() {
+            self.progress.line(&line);
         }
     }
 

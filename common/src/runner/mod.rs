@@ -8,6 +8,7 @@ pub mod join;
 pub mod orphans;
 mod progress;
 mod summary;
+mod talk;
 pub mod trial;
 
 use crate::chain::{Chain, naming};

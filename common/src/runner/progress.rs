@@ -10,9 +10,15 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Shown when stderr is a terminal and nobody asked for quiet.
+    /// Whether there is a place for it: stderr is a terminal, results do not
+    /// go there too, and nobody asked for quiet.
+    pub(super) fn has_place(quiet: bool) -> bool {
+        !quiet && std::io::stderr().is_terminal() && !std::io::stdout().is_terminal()
+    }
+
+    /// Shown where there is a place for it.
     pub(super) fn new(run: &str, quiet: bool) -> Self {
-        if quiet || !std::io::stderr().is_terminal() {
+        if !Self::has_place(quiet) {
             return Self { bar: None };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
