@@ -1,0 +1,10 @@
+//! Fuzz target: a chain file.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = faas_common::chain::parse_text(text, std::path::Path::new("/"));
+    }
+});
