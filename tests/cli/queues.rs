@@ -143,3 +143,12 @@ fn invokers_in_several_processes_compete() {
         cut -d' ' -f1 got | sort -n | uniq | wc -l; cut -d' ' -f2 got | sort | uniq -c | awk '$1 > 10' | wc -l";
     assert_eq!(sandbox.ok(script), "120\n3\n", "120 different ones, and all three worked");
 }
+
+/// Whoever waits at a queue that is removed is told, instead of waiting for ever.
+#[test]
+fn a_queue_removed_under_its_reader() {
+    let sandbox = Sandbox::new();
+    let came = sandbox.sh("faas-queue new ${P}q; (sleep 0.5; faas-queue rm ${P}q; faas-queue new ${P}q) & faas-invoke --from ${P}q -- cat; code=$?; wait; faas-queue rm ${P}q; exit $code");
+    assert_eq!(came.code, 69, "{came:?}");
+    assert!(came.stderr.contains(&format!("{} was removed", sandbox.url("q"))), "{}", came.stderr);
+}

@@ -270,15 +270,16 @@ impl Invoker {
 
     fn look_after(&mut self) -> std::result::Result<(), QueueError> {
         self.looked = Instant::now();
-        for notice in self.desk.look_after()? {
-            self.log.line(&notice);
-        }
+        let notices = match (self.desk.look_after(), &self.until.run) {
+            // The run is over: there is nothing to do and nobody to tell.
+            (Err(QueueError::Removed { .. }), Some(_)) => {
+                self.stop = Stop::Now;
+                return Ok(());
+            }
+            (looked, _) => looked?,
+        };
+        notices.iter().for_each(|notice| self.log.line(notice));
         self.served.iter_mut().for_each(|served| served.look = true);
-        if let Some(run) = &self.until.run
-            && crate::queue::mqueue::registry::run_record(run)?.is_none()
-        {
-            self.stop = Stop::Draining;
-        }
         Ok(())
     }
 

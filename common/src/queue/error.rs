@@ -10,6 +10,12 @@ pub enum QueueError {
     /// There is no queue of that name.
     #[error("no such queue")]
     NoSuchQueue,
+    /// It was there, and somebody removed it.
+    #[error("{name} was removed")]
+    Removed {
+        /// Its name.
+        name: String,
+    },
     /// There is one already.
     #[error("it exists already")]
     Exists,
@@ -80,6 +86,9 @@ impl QueueError {
                 (Exit::Unreachable, Some("faas-queue ls".to_owned()))
             }
             Self::NoSuchQueue => (Exit::Unreachable, Some(format!("faas-queue new {url}"))),
+            Self::Removed { name } => {
+                (Exit::Unreachable, Some(format!("faas-queue new {name}, and start again")))
+            }
             Self::Exists => (Exit::SomeFailed, Some(format!("faas-queue stat {url}"))),
             Self::NotOurs { .. } => {
                 (Exit::NotAllowed, Some("a queue of your own, under another name".to_owned()))

@@ -448,6 +448,10 @@ impl Connection for MqConnection {
     fn look_after(&mut self) -> Result<(), QueueError> {
         for index in 0..self.open.len() {
             if self.open[index].receives {
+                let queue = &self.open[index];
+                if queue.mq.is_removed(&queue.name)? {
+                    return Err(QueueError::Removed { name: format!("mq:/{}", queue.name) });
+                }
                 let id = QueueId(index as u32);
                 self.adopt(id)?;
                 self.retire_empty(id);

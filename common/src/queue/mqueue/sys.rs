@@ -81,6 +81,16 @@ impl Mq {
         })
     }
 
+    /// Whether the queue that has this name now is another one, or none.
+    pub(super) fn is_removed(&self, name: &str) -> Result<bool, QueueError> {
+        let inode = |mq: &Self| fstat(&mq.fd).map(|stat| stat.st_ino).ok();
+        match Self::open(name, Way::Send) {
+            Ok(now) => Ok(inode(&now) != inode(self)),
+            Err(QueueError::NoSuchQueue | QueueError::NotOurs { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn attr(&self) -> Result<Attr, QueueError> {
         let attr =
             mq_getattr(&self.mqd).map_err(|e| QueueError::io("reading its size")(e.into()))?;
