@@ -59,6 +59,9 @@ fn one_step_alone() {
     assert_eq!(output["data"]["total"], 3.5);
     assert_eq!(output["faasto"], "ship (rules[2])");
     assert!(came.stderr.contains("price -> ship (rules[2])"), "{}", came.stderr);
+    let document =
+        sandbox.ok("faas-chain test -o lines orders/chain.json price < orders/one-order.json");
+    assert!(document.contains("\"total\":59.97"), "a document on several lines: {document}");
     let refused = sandbox.sh("echo 5 | faas-chain test orders/chain.json parse");
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("the input would be a dead letter"), "{}", refused.stderr);

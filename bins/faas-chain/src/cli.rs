@@ -94,7 +94,7 @@ pub enum Drawing {
 /// Flags of `test`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The outputs are on stdout, with `faasto` telling where each would go; stderr says the same in words."
+    after_help = "A file that is one JSON document is one event, on however many lines it stands;\nanything else is read line by line.\nThe outputs are on stdout, with `faasto` telling where each would go; stderr says the same in words."
 )]
 pub struct Test {
     /// The chain file

@@ -90,22 +90,15 @@ fn test(flags: &Test) -> Outcome {
     let mut pipe = flags.pipe.connection("/faas-chain/stdin", true);
     let mut log = Log::new("faas-chain", flags.quiet);
     let mut exit = Exit::Done;
-    while !pipe.is_exhausted(QueueId(0)) {
-        let mut taken = Vec::new();
-        pipe.try_receive(QueueId(0), 1, &mut taken)
-            .map_err(|error| one(error.failure("read", "stdin")))?;
-        for event in taken {
-            if let Some(failure) = event.failure() {
+    for read in trial::read_all(&flags.pipe.source("/faas-chain/stdin")).map_err(one)? {
+        let outcome = match read {
+            Ok(event) => try_one(&chain, function, &event, &mut pipe, &mut log).map_err(one)?,
+            Err(failure) => {
                 log.failure(&failure);
-                exit = Exit::SomeFailed;
-                continue;
+                Exit::SomeFailed
             }
-            let outcome = try_one(&chain, function, &event.event, &mut pipe, &mut log);
-            exit = exit.worst(outcome.map_err(one)?);
-        }
-        if !pipe.is_exhausted(QueueId(0)) {
-            pipe.wait_for_input();
-        }
+        };
+        exit = exit.worst(outcome);
     }
     log.flush();
     Ok(exit)

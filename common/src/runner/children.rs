@@ -258,7 +258,7 @@ fn spawn(
     command.spawn().map_err(|error| started(tool, &error))
 }
 
-pub(super) fn started(tool: &str, error: &io::Error) -> Failure {
+fn started(tool: &str, error: &io::Error) -> Failure {
     let failure = Failure::io("start", tool, error);
     Failure { exit: Exit::Unreachable, ..failure }
         .cure("make install, so that all tools are in one place")

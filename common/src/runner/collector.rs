@@ -344,6 +344,7 @@ impl Collector {
 
     fn exit(&mut self) -> Exit {
         if self.closed {
+            self.summary.closed = true;
             return Exit::Done;
         }
         if self.stop_now {

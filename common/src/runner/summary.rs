@@ -20,6 +20,8 @@ pub(super) struct Summary {
     pub(super) dead: u64,
     /// Replies that came again.
     pub(super) redelivered: u64,
+    /// Whether it was stopped because nobody reads its results any more.
+    pub(super) closed: bool,
     /// Invocations that never ended.
     pub(super) lost: Vec<u64>,
     /// From acceptance to the end, in microseconds.
@@ -36,6 +38,7 @@ impl Summary {
             dropped: 0,
             dead: 0,
             redelivered: 0,
+            closed: false,
             lost: Vec::new(),
             latency,
         }
@@ -66,6 +69,9 @@ impl Summary {
         }
         if self.redelivered > 0 {
             text += &format!("; {} redelivered inside", self.redelivered);
+        }
+        if self.closed {
+            text += "; stopped, for nobody reads the results any more";
         }
         text.push('\n');
         if self.dead > 0 {

@@ -1,8 +1,7 @@
 //! What the children of a run say on stderr, when it must go around a moving
 //! line: through a pipe of ours, in whole lines.
 
-use super::children::started;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use std::fs::File;
@@ -28,8 +27,8 @@ impl Talk {
         match &self.pipe {
             None => Ok(Stdio::inherit()),
             Some((_, theirs)) => {
-                let copy = theirs.try_clone().map_err(|error| started("a pipe", &error))?;
-                Ok(copy.into())
+                let copy = theirs.try_clone();
+                copy.map(Stdio::from).map_err(|error| Failure::io("open", "a pipe", &error))
             }
         }
     }
@@ -54,7 +53,7 @@ impl Talk {
 
 /// A pipe whose reading end is ours and never blocks.
 pub(super) fn pipe_to_us() -> Result<(File, OwnedFd)> {
-    let failed = |errno: nix::errno::Errno| started("a pipe", &errno.into());
+    let failed = |errno: nix::errno::Errno| Failure::io("open", "a pipe", &errno.into());
     let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
     fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed)?;
     Ok((File::from(ours), theirs))

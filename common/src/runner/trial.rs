@@ -7,12 +7,17 @@ use crate::chain::{Chain, ExitAction, FunctionInput};
 use crate::cli::log::Log;
 use crate::clock;
 use crate::error::{Failure, Result};
-use crate::event::Event;
+use crate::event::shape::{self, InShape, Splitter};
+use crate::event::{Event, is_json};
+use crate::exit::Exit;
 use crate::invoker::watchdog::{self, Watch};
 use crate::invoker::{outputs, specs};
+use crate::limits;
 use crate::poll::{Interest, Poller};
+use crate::queue::pipe::SourceOptions;
 use crate::worker::exec::{Call, CallEnd, Kill, STDERR, Start};
 use crate::worker::guard::{Guard, Outcome, Report};
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 const GUARD: u64 = 1 << 61;
@@ -30,6 +35,32 @@ pub struct Trial {
     pub fault: Option<String>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// Reads stdin to its end: what is on it, or why a record is no event. A file
+/// that is one JSON document is one event, on however many lines it stands.
+///
+/// # Errors
+/// Stdin cannot be read.
+pub fn read_all(options: &SourceOptions) -> Result<Vec<Result<Event>>> {
+    let mut bytes = Vec::new();
+    let limit = limits::LINE_MAX + 1;
+    let read = std::io::stdin().lock().take(limit).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::io("read", "stdin", &error))?;
+    let one_document = options.shape == InShape::Auto && is_json(&bytes);
+    let cut = if one_document { InShape::Raw } else { options.shape };
+    let mut splitter = Splitter::new(cut, options.limit);
+    splitter.push(&bytes);
+    splitter.end();
+    let mut events = Vec::new();
+    while let Some(record) = splitter.next_record() {
+        let read = shape::read(&record, options.shape, &options.origin);
+        events.push(read.map_err(|error| {
+            Failure::new(Exit::SomeFailed, "read", format!("line {}", record.number), error)
+                .cure("-i raw, when all of it is one body")
+        }));
+    }
+    Ok(events)
 }
 
 /// Runs a function once for an event.

@@ -82,15 +82,6 @@ impl PipeConnection {
             self.sink.wait();
         }
     }
-
-    /// Sleeps until stdin has something, or ended; for tools without a loop.
-    pub fn wait_for_input(&self) {
-        use std::os::fd::AsFd;
-        let stdin = std::io::stdin();
-        let mut fds = [nix::poll::PollFd::new(stdin.as_fd(), nix::poll::PollFlags::POLLIN)];
-        // Interrupted or not: the caller looks again.
-        let _ = nix::poll::poll(&mut fds, nix::poll::PollTimeout::from(500_u16));
-    }
 }
 
 fn no_queues<T>() -> Result<T, QueueError> {
