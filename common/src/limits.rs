@@ -40,6 +40,22 @@ pub const BACKOFF_MAX_MS: u64 = 30_000;
 /// How many bytes of a function's stderr are kept for its dead letter.
 pub const STDERR_KEPT: usize = 2 << 10;
 
+/// Attempts that a message has beyond its retries, for those that ended with
+/// their invoker or their guard and not by a fault of the function.
+pub const CRASHES_MAX: u32 = 3;
+
+/// Dead letters of one function that may wait for room in their queue before
+/// the function's intake pauses.
+pub const DEAD_WAITING_MAX: usize = 1_000;
+
+/// How long a stopping invoker waits for room for outputs that their queue
+/// keeps anyway, in milliseconds.
+pub const DRAIN_MAX_MS: u64 = 2_000;
+
+/// How long a killed call may take to be gone before its guard is given up,
+/// in milliseconds.
+pub const KILL_MAX_MS: u64 = 1_000;
+
 /// How much of a function's stderr one call may pass on, in bytes.
 pub const STDERR_PER_CALL_MAX: usize = 1 << 20;
 

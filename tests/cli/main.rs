@@ -1,6 +1,7 @@
 //! The tools as a person types them: whole outcomes as snapshots, and what
 //! they leave behind.
 
+mod adversity;
 mod bad_chains;
 mod bad_input;
 mod examples;

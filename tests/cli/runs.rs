@@ -99,7 +99,7 @@ fn a_message_that_kills_its_invoker_becomes_a_dead_letter() {
     sandbox.file("chain.json", r#"{ "chain": "c", "functions": { "f": { "run": ["./kill.sh"], "retries": 1, "backoff": "1ms" } }, "start": "f" }"#);
     let came = sandbox.sh("seq 3 | faas-chain run --run $R -o lines chain.json | sort; jq -r '[.faasreason, .data] | @csv' $R.dead.ndjson");
     assert_eq!(
-        came.stdout, "1\n3\n\"its invoker was killed during attempt 2, the last\",2\n",
+        came.stdout, "1\n3\n\"its invoker was killed during attempt 5, the last\",2\n",
         "{came:?}"
     );
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());

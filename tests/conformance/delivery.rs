@@ -47,7 +47,7 @@ pub fn competing_consumers<F: Fixture>(middleware: &F) {
     let sent: BTreeSet<Vec<u8>> = (0..500_u16).map(|i| i.to_be_bytes().to_vec()).collect();
     sent.iter().for_each(|message| send(&mut owner, message));
     // A consumer takes up to three at once: more ends than consumers.
-    (0..12).for_each(|_| _ = owner.send(to, b""));
+    (0..12).for_each(|_| send(&mut owner, b""));
     let got: Vec<Vec<u8>> =
         consumers.into_iter().flat_map(|thread| thread.join().expect("a consumer ends")).collect();
     assert_eq!(got.len(), 500, "each message once");

@@ -118,6 +118,11 @@ fn dead_sink(
     match (&cli.dead, from) {
         (Some(text), _) if text.starts_with("mq:") => {
             let url = named_queue(text)?;
+            if url == *from {
+                let reason = "it is the queue that is read from";
+                return Err(Failure::new(Exit::Usage, "send dead letters to", text, reason)
+                    .cure(format!("--dead {text}.dead")));
+            }
             let connection = ports.connection(desk, &url)?;
             Ok(DeadSink::queue(connection, url.name().to_owned()))
         }

@@ -28,6 +28,9 @@ const FORBIDDEN: [&str; 13] = [
     "input_filename",
 ];
 
+/// Deepest nesting of a body that a condition is judged on.
+const DEPTH_MAX: usize = 1_000;
+
 /// The conditions of a chain's rules, compiled.
 pub struct Conditions {
     /// One for each rule that has a `when`.
@@ -121,12 +124,34 @@ fn body_value(event: &Event) -> Result<Val, String> {
         return Ok(Val::Null);
     };
     Ok(match media_kind(event.content_type.as_deref()) {
+        MediaKind::Json if depth(&bytes) > DEPTH_MAX => {
+            return Err(format!("the body is nested deeper than {DEPTH_MAX}"));
+        }
         MediaKind::Json => read::parse_single(&bytes).unwrap_or(Val::Null),
         MediaKind::Other => match std::str::from_utf8(&bytes) {
             Ok(text) => Val::from(text.to_owned()),
             Err(_) => Val::Null,
         },
     })
+}
+
+/// How deep JSON is nested; its parser for conditions calls itself for each level.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// The envelope without its data, as a JSON value.

@@ -56,6 +56,11 @@ pub struct Summary {
 impl Endings {
     /// Takes a reply: the control block and the id of the event.
     pub fn reply(&mut self, control: &Control, id: &str) -> Reply {
+        if control.invocation.is_empty() {
+            // Somebody put it into a queue of the run by hand: no invocation
+            // waits for it, but what it gave is not to be lost.
+            return Reply { fresh: true, ended: None };
+        }
         let (trigger, number) = split(&control.invocation);
         let ended = self.ended.entry(trigger.to_owned()).or_default();
         if ended.contains(number) {

@@ -3,12 +3,12 @@
 use super::timers::Timer;
 use super::{CALLS, GUARD, Invoker, Work};
 use crate::chain::FunctionInput;
-use crate::limits::STDERR_PER_CALL_MAX;
+use crate::limits::{KILL_MAX_MS, STDERR_PER_CALL_MAX};
 use crate::poll::Interest;
 use crate::queue::QueueError;
 use crate::worker::exec::{Call, CallEnd, Kill, Start};
 use crate::worker::guard::{Ended, Guard, Outcome};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Invoker {
     /// Starts an attempt.
@@ -36,7 +36,8 @@ impl Invoker {
         };
         match started {
             Ok(running) => {
-                if let Some(due) = Instant::now().checked_add(function.timeout) {
+                work.due = Instant::now().checked_add(function.timeout);
+                if let Some(due) = work.due {
                     self.timers.set(due, Timer::Timeout(call));
                 }
                 self.calls.insert(call, (work, running));
@@ -69,17 +70,29 @@ impl Invoker {
         self.kill(call, Kill::Timeout);
     }
 
+    /// A call that was killed is still there: its guard must be stopped.
+    pub(super) fn on_overdue(&mut self, call: u64) {
+        if let (true, Some(guard)) = (self.calls.contains_key(&call), &self.guard) {
+            guard.give_up();
+        }
+    }
+
     fn kill(&mut self, call: u64, why: Kill) {
         if let (Some((_, running)), Some(guard)) = (self.calls.get_mut(&call), &self.guard) {
             running.killed.get_or_insert(why);
             // A guard that is gone is noticed at its socket.
             let _ = guard.kill(call);
+            let patience = Duration::from_millis(KILL_MAX_MS);
+            self.timers.set(Instant::now() + patience, Timer::Overdue(call));
         }
     }
 
     /// A call's process is gone.
     pub(super) fn on_end(&mut self, ended: Ended) -> Result<(), QueueError> {
         let Some((mut work, mut running)) = self.calls.remove(&ended.call) else { return Ok(()) };
+        if let Some(due) = work.due.take() {
+            self.timers.cancel(due, Timer::Timeout(ended.call));
+        }
         self.served[work.served].running -= 1;
         let (end, said) = running.finish(ended.outcome);
         let function = self.served[work.served].serve.function;
@@ -108,8 +121,10 @@ impl Invoker {
         self.guard = Some(guard);
         for (_, (work, mut running)) in std::mem::take(&mut self.calls) {
             self.served[work.served].running -= 1;
-            let _ = running.finish(Outcome::Signal(nix::libc::SIGKILL));
-            self.after_call(work, CallEnd::GuardDied, Vec::new(), running.stderr_tail)?;
+            // A call that was to be killed is; the others are nobody's fault.
+            let (end, _) = running.finish(Outcome::Signal(nix::libc::SIGKILL));
+            let end = if running.killed.is_some() { end } else { CallEnd::GuardDied };
+            self.after_call(work, end, Vec::new(), running.stderr_tail)?;
         }
         Ok(())
     }

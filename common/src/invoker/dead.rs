@@ -6,7 +6,7 @@ use crate::event::{Attr, Event, Show, print_envelope};
 use crate::queue::{Desk, Port, QueueError, QueueSpec};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A place for dead letters; made when the first one comes.
 #[derive(Debug)]
@@ -37,6 +37,20 @@ impl DeadSink {
         Self::File { path: path.into(), file: None, count: 0 }
     }
 
+    /// Whether a file of letters could be written, without making it.
+    ///
+    /// # Errors
+    /// It could not.
+    pub fn check(path: &Path) -> Result<()> {
+        use nix::unistd::{AccessFlags, access};
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let place = if path.exists() { path } else { folder.unwrap_or(Path::new(".")) };
+        access(place, AccessFlags::W_OK).map_err(|errno| {
+            Failure::io("keep dead letters in", path.display().to_string(), &errno.into())
+                .cure("--dead FILE, somewhere you can write")
+        })
+    }
+
     /// A queue that is made with the first letter.
     pub fn queue(connection: usize, name: String) -> Self {
         Self::Queue { connection, name, port: None }
@@ -48,7 +62,8 @@ impl DeadSink {
     /// It cannot be made.
     pub fn port(&mut self, desk: &mut Desk) -> std::result::Result<Option<Port>, QueueError> {
         let Self::Queue { connection, name, port } = self else { return Ok(None) };
-        if port.is_none() {
+        let gone = port.is_some_and(|port| !desk.connection(port.connection).is_there(port.queue));
+        if port.is_none() || gone {
             let target = desk.connection(*connection);
             let queue = match target.open_send(name) {
                 Err(QueueError::NoSuchQueue) => {

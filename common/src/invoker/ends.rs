@@ -9,16 +9,17 @@ use crate::chain::ExitAction;
 use crate::chain::route::{self, Branch, Emission};
 use crate::clock;
 use crate::event::{Event, Verdict};
+use crate::limits::CRASHES_MAX;
 use crate::queue::{Handed, Handoff, Port, QueueError};
 use crate::worker::exec::{CallEnd, Kill};
 use crate::worker::retry;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Invoker {
     /// Decides what the end of a call means.
     pub(super) fn after_call(
         &mut self,
-        work: Work,
+        mut work: Work,
         end: CallEnd,
         output: Vec<u8>,
         stderr: Vec<u8>,
@@ -30,23 +31,45 @@ impl Invoker {
                 ExitAction::Dead
             }
             CallEnd::Killed(Kill::OutputTooLarge) => ExitAction::Dead,
+            CallEnd::NotStarted(errno) if is_scarcity(errno) => {
+                work.attempts -= 1;
+                self.wait_for_resources(work, end);
+                return Ok(());
+            }
             _ => ExitAction::Retry,
         };
+        // An attempt that ended with its guard is no fault of the function.
+        let crashes = if end == CallEnd::GuardDied { CRASHES_MAX } else { 0 };
         match action {
             ExitAction::Ok => self.succeed(work, output, stderr),
             ExitAction::Drop => self.emit(work, Vec::new()),
             ExitAction::Dead => self.bury(work, end.to_string(), Some(end), stderr),
-            ExitAction::Retry if work.attempts > function.retries => {
+            ExitAction::Retry if work.attempts > function.retries + crashes => {
                 self.bury(work, end.to_string(), Some(end), stderr)
             }
             ExitAction::Retry => {
                 let pause = retry::wait(function.backoff, work.attempts, clock::random_u64());
-                self.timers.set(Instant::now() + pause, Timer::Retry(work.number));
-                self.served[work.served].backing_off += 1;
-                self.waiting.insert(work.number, work);
+                self.back_off(work, pause);
                 Ok(())
             }
         }
+    }
+
+    fn back_off(&mut self, work: Work, pause: Duration) {
+        self.timers.set(Instant::now() + pause, Timer::Retry(work.number));
+        self.served[work.served].backing_off += 1;
+        self.waiting.insert(work.number, work);
+    }
+
+    /// The system has no descriptors, processes or memory left for one more
+    /// call: the message waits, and that is no attempt.
+    fn wait_for_resources(&mut self, work: Work, end: CallEnd) {
+        if !std::mem::replace(&mut self.scarcity_said, true) {
+            let function = self.served[work.served].serve.function;
+            let name = &self.routing.chain.functions[function].name;
+            self.log.line(&format!("{name} {end}; going on with fewer calls at once (ulimit -n)"));
+        }
+        self.back_off(work, Duration::from_millis(20));
     }
 
     fn succeed(&mut self, work: Work, output: Vec<u8>, stderr: Vec<u8>) -> Result<(), QueueError> {
@@ -131,6 +154,8 @@ impl Invoker {
     /// Hands over: each emission to its queue, then the message is settled.
     fn send(&mut self, work: Work, emissions: Vec<Emission>) -> Result<(), QueueError> {
         let from = self.served[work.served].serve.from;
+        // A dead letter with a queue of its own holds no worker while it waits.
+        let is_letter = self.routing.dead.is_some() && emissions.iter().all(is_dead);
         let mut handoff =
             Handoff { taken: Some((from.connection, work.receipt)), outputs: Vec::new() };
         for emission in emissions {
@@ -141,8 +166,9 @@ impl Invoker {
         match self.desk.hand_over(handoff)? {
             Handed::Done => Ok(()),
             Handed::Later(ticket) => {
-                self.served[work.served].handing += 1;
-                self.handing.insert(ticket, work.served);
+                let served = &mut self.served[work.served];
+                *(if is_letter { &mut served.burying } else { &mut served.handing }) += 1;
+                self.handing.insert(ticket, (work.served, is_letter));
                 Ok(())
             }
             // Its own results cannot be shown in the shape that was asked for.
@@ -194,8 +220,20 @@ impl Invoker {
 
     /// A hand-off that waited is done.
     pub(super) fn handed(&mut self, ticket: u64) {
-        if let Some(served) = self.handing.remove(&ticket) {
-            self.served[served].handing -= 1;
+        if let Some((served, is_letter)) = self.handing.remove(&ticket) {
+            let served = &mut self.served[served];
+            *(if is_letter { &mut served.burying } else { &mut served.handing }) -= 1;
         }
     }
+}
+
+fn is_dead(emission: &Emission) -> bool {
+    let control = emission.event.control.as_ref();
+    control.and_then(|control| control.verdict) == Some(Verdict::Dead)
+}
+
+/// Whether a process could not be started for a lack that may pass.
+fn is_scarcity(errno: i32) -> bool {
+    use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM, ETOOMANYREFS};
+    matches!(errno, EAGAIN | EMFILE | ENFILE | ENOMEM | ETOOMANYREFS)
 }

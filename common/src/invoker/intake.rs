@@ -1,7 +1,7 @@
 //! Taking messages: never more than there are free workers for.
 
 use super::{Invoker, Stop};
-use crate::limits::BACKOFF_WAITING_MAX;
+use crate::limits::{BACKOFF_WAITING_MAX, CRASHES_MAX, DEAD_WAITING_MAX};
 use crate::queue::{QueueError, Taken};
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ impl Invoker {
     pub(super) fn take_in(&mut self) -> Result<(), QueueError> {
         let mut taken = Vec::new();
         for index in 0..self.served.len() {
+            self.start_due(index)?;
             let free = self.free_workers(index);
             if free == 0 {
                 self.listen(index, false)?;
@@ -34,7 +35,9 @@ impl Invoker {
     fn free_workers(&self, index: usize) -> usize {
         let served = &self.served[index];
         let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(self.taken));
-        if self.stop != Stop::No || served.backing_off >= BACKOFF_WAITING_MAX {
+        let waiting =
+            served.backing_off >= BACKOFF_WAITING_MAX || served.burying >= DEAD_WAITING_MAX;
+        if self.stop != Stop::No || waiting {
             return 0;
         }
         let busy = served.running + served.handing;
@@ -43,6 +46,21 @@ impl Invoker {
             .concurrency
             .saturating_sub(busy)
             .min(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    /// Attempts whose back-off is over come before new messages.
+    fn start_due(&mut self, index: usize) -> Result<(), QueueError> {
+        let stopping = self.stop != Stop::No && !self.reads_pipe();
+        loop {
+            let served = &mut self.served[index];
+            let busy = served.running + served.handing >= served.serve.concurrency;
+            if busy || stopping {
+                return Ok(());
+            }
+            let Some(work) = served.due.pop_front() else { return Ok(()) };
+            served.backing_off -= 1;
+            self.start(work)?;
+        }
     }
 
     fn listen(&mut self, index: usize, on: bool) -> Result<(), QueueError> {
@@ -64,13 +82,14 @@ impl Invoker {
             attempts: taken.attempts,
             stderr_line: Vec::new(),
             stderr_passed: 0,
+            due: None,
         };
         if let Some(fault) = taken.fault {
             failure.iter().for_each(|failure| self.log.failure(failure));
             return self.bury_told(work, fault, None, Vec::new());
         }
         let function = &self.routing.chain.functions[self.served[served].serve.function];
-        if work.attempts > function.retries {
+        if work.attempts > function.retries.saturating_add(CRASHES_MAX) {
             let reason =
                 format!("its invoker was killed during attempt {}, the last", work.attempts);
             return self.bury(work, reason, None, Vec::new());

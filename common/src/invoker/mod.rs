@@ -19,13 +19,13 @@ pub use work::Tally;
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::limits::IDLE_LOOK_MS;
+use crate::limits::{DRAIN_MAX_MS, IDLE_LOOK_MS};
 use crate::poll::{Interest, Poller, Ready};
 use crate::queue::{Desk, Port, QueueError, pipe};
 use crate::signals::Signals;
 use crate::worker::exec::{Call, STDERR};
 use crate::worker::guard::{Guard, Report};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -64,8 +64,12 @@ struct Served {
     running: usize,
     /// Messages done whose hand-off waits.
     handing: usize,
-    /// Messages that wait out a back-off.
+    /// Messages that wait out a back-off, or for a worker after it.
     backing_off: usize,
+    /// Those whose back-off is over.
+    due: VecDeque<Work>,
+    /// Dead letters that wait for room in their queue; they hold no worker.
+    burying: usize,
     /// Whether there may be something to take.
     look: bool,
     listening: bool,
@@ -91,11 +95,15 @@ pub struct Invoker {
     calls: HashMap<u64, (Work, Call)>,
     /// Messages that wait out a back-off, by their work number.
     waiting: HashMap<u64, Work>,
-    /// Served function of each hand-off that waits, by ticket.
-    handing: HashMap<u64, usize>,
+    /// Served function of each hand-off that waits, by ticket, and whether it
+    /// is a dead letter's.
+    handing: HashMap<u64, (usize, bool)>,
     next_work: u64,
     stop: Stop,
     stopped_by: Option<i32>,
+    stopped_at: Option<Instant>,
+    /// Whether a lack of descriptors was said.
+    scarcity_said: bool,
     until: Until,
     last_message: Instant,
     looked: Instant,
@@ -133,6 +141,8 @@ impl Invoker {
                 running: 0,
                 handing: 0,
                 backing_off: 0,
+                due: VecDeque::new(),
+                burying: 0,
                 look: true,
                 listening: false,
             })
@@ -151,6 +161,8 @@ impl Invoker {
             next_work: 0,
             stop: Stop::No,
             stopped_by: None,
+            stopped_at: None,
+            scarcity_said: false,
             until,
             last_message: Instant::now(),
             looked: Instant::now(),
@@ -242,10 +254,10 @@ impl Invoker {
     fn on_timer(&mut self, timer: Timer) -> std::result::Result<(), QueueError> {
         match timer {
             Timer::Timeout(call) => self.on_timeout(call),
+            Timer::Overdue(call) => self.on_overdue(call),
             Timer::Retry(work) => {
                 if let Some(work) = self.waiting.remove(&work) {
-                    self.served[work.served].backing_off -= 1;
-                    self.start(work)?;
+                    self.served[work.served].due.push_back(work);
                 }
             }
         }
@@ -260,6 +272,7 @@ impl Invoker {
                 signal == nix::libc::SIGINT && self.reads_pipe() && pipe::stdin_is_pipe();
             let again = self.stopped_by.is_some();
             self.stopped_by = Some(signal);
+            self.stopped_at.get_or_insert_with(Instant::now);
             self.stop = match (again, drains_stdin) {
                 (true, _) => Stop::Now,
                 (false, true) => Stop::No,
@@ -303,17 +316,29 @@ impl Invoker {
     }
 
     fn is_finished(&mut self) -> bool {
-        let busy = !self.calls.is_empty() || self.desk.is_waiting();
-        if busy {
+        // A message from a queue stays there while it waits out a back-off, or
+        // while its outputs wait for room; one from a pipe is nowhere else.
+        let kept = self.stop != Stop::No && !self.reads_pipe();
+        let patience = Duration::from_millis(DRAIN_MAX_MS);
+        let drained = kept && self.stopped_at.is_none_or(|at| at.elapsed() >= patience);
+        let backing_off = self.served.iter().any(|served| served.backing_off > 0);
+        if !self.calls.is_empty() || (self.desk.is_waiting() && !drained) {
+            if self.calls.is_empty() && !backing_off && self.is_enough() {
+                // All that is left is to find room; the queues keep it too.
+                self.stop = Stop::Draining;
+                self.stopped_at.get_or_insert_with(Instant::now);
+            }
             return false;
         }
-        // A message from a queue stays there while it waits out a back-off;
-        // one from a pipe is nowhere else.
-        let waits = !self.waiting.is_empty() && (self.stop == Stop::No || self.reads_pipe());
+        let waits = backing_off && !kept;
         let exhausted = self.served.iter().all(|served| self.desk.is_exhausted(served.serve.from));
+        !waits && (self.stop != Stop::No || exhausted || self.is_enough())
+    }
+
+    /// Whether the idle time is over or the count reached.
+    fn is_enough(&self) -> bool {
         let idle = self.until.idle.is_some_and(|idle| self.last_message.elapsed() >= idle);
-        let counted = self.until.count.is_some_and(|count| self.taken >= count);
-        !waits && (self.stop != Stop::No || exhausted || idle || counted)
+        idle || self.until.count.is_some_and(|count| self.taken >= count)
     }
 
     fn exit(&mut self) -> Exit {

@@ -1,7 +1,6 @@
 //! What is due when.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What a timer is for.
@@ -9,34 +8,36 @@ use std::time::Instant;
 pub(super) enum Timer {
     /// A call's time is over.
     Timeout(u64),
+    /// A call was to be killed and should be gone by now.
+    Overdue(u64),
     /// A message's back-off is over.
     Retry(u64),
 }
 
-/// Timers by their due time. One that is no longer wanted is ignored when it
-/// fires: its call or work is gone by then.
+/// Timers by their due time.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+    due: BTreeSet<(Instant, Timer)>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, due: Instant, timer: Timer) {
-        self.heap.push(Reverse((due, timer)));
+        self.due.insert((due, timer));
+    }
+
+    pub(super) fn cancel(&mut self, due: Instant, timer: Timer) {
+        self.due.remove(&(due, timer));
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((due, _))| *due)
+        self.due.first().map(|(due, _)| *due)
     }
 
     pub(super) fn due(&mut self, now: Instant) -> Vec<Timer> {
         let mut due = Vec::new();
-        while let Some(Reverse((at, timer))) = self.heap.peek() {
-            if *at > now {
-                break;
-            }
-            due.push(*timer);
-            self.heap.pop();
+        while let Some((_, timer)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            due.push(timer);
+            self.due.pop_first();
         }
         due
     }

@@ -19,6 +19,8 @@ pub(super) struct Work {
     pub(super) stderr_line: Vec<u8>,
     /// How much of it was passed on.
     pub(super) stderr_passed: usize,
+    /// When the call under way is over its time.
+    pub(super) due: Option<std::time::Instant>,
 }
 
 /// What became of messages.

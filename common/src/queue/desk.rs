@@ -268,7 +268,9 @@ impl Desk {
                 connection.look_after()?;
             }
         }
-        Ok(self.notices(now))
+        let mut notices = self.notices(now);
+        notices.extend(self.connections.iter_mut().flat_map(|connection| connection.notices()));
+        Ok(notices)
     }
 
     /// Notes since when queues have been full; returns those that are now.

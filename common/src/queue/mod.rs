@@ -205,6 +205,16 @@ pub trait Connection {
         false
     }
 
+    /// Whether an open queue is still the one of its name.
+    fn is_there(&self, _queue: QueueId) -> bool {
+        true
+    }
+
+    /// What a person should be told since the last time.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Looks after what no descriptor announces, such as dead readers' messages.
     /// Called at least every [`crate::limits::IDLE_LOOK_MS`].
     ///

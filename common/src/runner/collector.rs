@@ -57,20 +57,22 @@ pub(super) struct Collector {
     still_since: Option<Instant>,
 }
 
+/// What a collector is made of.
+pub(super) struct Parts {
+    pub(super) desk: Desk,
+    pub(super) poller: Rc<Poller>,
+    pub(super) signals: Signals,
+    pub(super) replies: Port,
+    pub(super) results: Port,
+    pub(super) children: Children,
+    pub(super) dead: DeadSink,
+    pub(super) log: Log,
+}
+
 impl Collector {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn new(
-        mut desk: Desk,
-        poller: Rc<Poller>,
-        (replies, results): (Port, Port),
-        children: Children,
-        dead: DeadSink,
-        log: Log,
-        chain: &Chain,
-        run: &str,
-    ) -> Result<Self> {
+    pub(super) fn new(parts: Parts, chain: &Chain, run: &str) -> Result<Self> {
         let catch = |error: std::io::Error| Failure::io("wait for", "the run", &error);
-        let signals = Signals::catch_also(&[Signal::SIGCHLD]).map_err(catch)?;
+        let Parts { mut desk, poller, signals, replies, results, children, dead, log } = parts;
         poller.add(&signals, SIGNALS, Interest::Read).map_err(catch)?;
         poller.add(&children.status, STATUS, Interest::Read).map_err(catch)?;
         if let Some(talk) = children.talk.ours() {
@@ -84,9 +86,9 @@ impl Collector {
             results,
             children,
             dead,
+            signals,
             progress: Progress::new(run, log.is_quiet()),
             log,
-            signals,
             endings: Endings::default(),
             summary: Summary::new(),
             queues: naming::all(chain, run).into_iter().map(|(_, name)| name).collect(),
@@ -116,7 +118,11 @@ impl Collector {
                 Err(error) => break Err(error.failure("collect", "replies")),
             }
         };
+        self.write_what_waits();
         self.progress.end();
+        if ended.is_err() {
+            self.summary.lost = self.missing();
+        }
         let exit = ended.map(|()| self.exit());
         (exit, std::mem::replace(&mut self.summary, Summary::new()))
     }
@@ -235,13 +241,15 @@ impl Collector {
     /// First signal: the input ends and what is in flight drains. Ctrl-C
     /// reaches the trigger by itself, and whoever writes to it. Second: now.
     fn on_signals(&mut self) {
-        while let Some(signal) = self.signals.next() {
-            if signal == Signal::SIGCHLD as i32 {
+        while let Some(caught) = self.signals.next_caught() {
+            if caught.signal == Signal::SIGCHLD as i32 {
                 continue;
             }
             self.stop_now = self.stopped_by.is_some();
-            self.stopped_by = Some(signal);
-            if signal != Signal::SIGINT as i32 || !pipe::stdin_is_pipe() {
+            self.stopped_by = Some(caught.signal);
+            // A Ctrl-C has reached the trigger too, and whoever writes to it.
+            let is_int = caught.signal == Signal::SIGINT as i32;
+            if !is_int || !(caught.by_terminal || pipe::stdin_is_pipe()) {
                 self.children.stop_trigger();
             }
         }
@@ -272,6 +280,25 @@ impl Collector {
                 self.say(&format!("{what}; it is not started again, the run ends"));
             }
         }
+    }
+
+    /// Results that wait for stdout when the run ends early: their reader has
+    /// two seconds more; what it does not take is not counted as out.
+    fn write_what_waits(&mut self) {
+        let patience = Instant::now() + STILL;
+        while !self.waiting.is_empty() && !self.closed && Instant::now() < patience {
+            let mut ready = Vec::new();
+            let Ok(()) = self.poller.wait(Duration::from_millis(50), &mut ready) else { break };
+            for one in ready {
+                if self.desk.owns(one.token) {
+                    self.desk.on_ready(one);
+                }
+            }
+            let Ok(done) = self.desk.advance() else { break };
+            done.iter().for_each(|ticket| _ = self.waiting.remove(ticket));
+        }
+        self.summary.results -= (self.waiting.len() as u64).min(self.summary.results);
+        self.summary.unwritten = self.waiting.len() as u64;
     }
 
     fn pass_on_talk(&mut self) {

@@ -20,9 +20,11 @@ use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::poll::Poller;
 use crate::queue::{Desk, Port};
+use crate::signals::Signals;
 use children::Children;
-use collector::Collector;
-use std::path::PathBuf;
+use collector::{Collector, Parts};
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// What is run and how.
@@ -64,24 +66,37 @@ fn one(failure: Failure) -> Vec<Failure> {
 }
 
 fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error::Result<Exit> {
+    // From here on a signal is read, so that it cannot leave a half-open run.
+    let signals = Signals::catch_also(&[Signal::SIGCHLD])
+        .map_err(|error| Failure::io("catch", "signals", &error))?;
+    let dead = options.dead.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.dead.ndjson")));
+    DeadSink::check(&dead)?;
     let poller =
         Rc::new(Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?);
     let mut connection = join::connect_run()?;
     let guard = join::open_run(chain, run, Some(std::process::id()), connection.as_mut())?;
-    let collected = collect(options, chain, run, poller, connection);
+    let collected = collect(options, chain, run, &dead, (poller, signals, connection));
     // Every process of the run is gone by now; nobody can write to it again.
-    let closed = join::connect_run()
-        .and_then(|mut connection| join::close_run(chain, run, connection.as_mut()));
+    let exit = collected.map_err(|failure| {
+        let cure =
+            format!("its queues are kept: faas-queue ls, and then faas-queue rm --run {run}");
+        failure.cure(cure)
+    })?;
+    join::connect_run()
+        .and_then(|mut connection| join::close_run(chain, run, connection.as_mut()))?;
     drop(guard);
-    collected.and_then(|exit| closed.map(|()| exit))
+    Ok(exit)
 }
+
+/// What the collector waits with and on.
+type Ends = (Rc<Poller>, Signals, Box<dyn crate::queue::Connection>);
 
 fn collect(
     options: &Options,
     chain: &Chain,
     run: &str,
-    poller: Rc<Poller>,
-    mut connection: Box<dyn crate::queue::Connection>,
+    dead: &Path,
+    (poller, signals, mut connection): Ends,
 ) -> crate::error::Result<Exit> {
     let reply = naming::reply(run);
     let queue = connection
@@ -91,21 +106,19 @@ fn collect(
     let replies = Port { connection: desk.add(connection), queue };
     let stdout = options.pipe.connection("-", false);
     let results = Port { connection: desk.add(Box::new(stdout)), queue: crate::queue::QueueId(1) };
-    let children = Children::start(options, chain, run)?;
-    let dead = options.dead.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.dead.ndjson")));
-    let log = Log::new("faas-chain", options.quiet);
-    let mut collector = Collector::new(
+    let parts = Parts {
         desk,
         poller,
-        (replies, results),
-        children,
-        DeadSink::file(&dead),
-        log,
-        chain,
-        run,
-    )?;
+        signals,
+        replies,
+        results,
+        children: Children::start(options, chain, run)?,
+        dead: DeadSink::file(dead),
+        log: Log::new("faas-chain", options.quiet),
+    };
+    let mut collector = Collector::new(parts, chain, run)?;
     let (exit, summary) = collector.run();
     collector.end_children();
-    summary.print(run, &dead, options.quiet);
+    summary.print(run, dead, options.quiet);
     exit
 }

@@ -22,6 +22,8 @@ pub(super) struct Summary {
     pub(super) redelivered: u64,
     /// Whether it was stopped because nobody reads its results any more.
     pub(super) closed: bool,
+    /// Results that nobody read.
+    pub(super) unwritten: u64,
     /// Invocations that never ended.
     pub(super) lost: Vec<u64>,
     /// From acceptance to the end, in microseconds.
@@ -39,6 +41,7 @@ impl Summary {
             dead: 0,
             redelivered: 0,
             closed: false,
+            unwritten: 0,
             lost: Vec::new(),
             latency,
         }
@@ -69,6 +72,9 @@ impl Summary {
         }
         if self.redelivered > 0 {
             text += &format!("; {} redelivered inside", self.redelivered);
+        }
+        if self.unwritten > 0 && !self.closed {
+            text += &format!("; {} results nobody read", self.unwritten);
         }
         if self.closed {
             text += "; stopped, for nobody reads the results any more";

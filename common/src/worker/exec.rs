@@ -11,6 +11,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
+/// How much of one call's output is read before others have their turn.
+const READ_AT_ONCE: usize = 1 << 20;
+
 /// Marks a token as a call's stderr; without it, its stdout.
 pub const STDERR: u64 = 1;
 
@@ -100,7 +103,7 @@ impl Call {
 
     /// Reads what is in its stdout; `false` when it printed too much.
     pub fn read_stdout(&mut self) -> bool {
-        drain(&mut self.stdout, &mut self.output, BODY_MAX as usize);
+        drain(&mut self.stdout, &mut self.output, READ_AT_ONCE);
         self.output.len() as u64 <= BODY_MAX
     }
 
@@ -114,18 +117,14 @@ impl Call {
         said
     }
 
-    /// Reads the rest once its process is gone, and says how it ended.
-    /// Whoever still holds its pipes is not waited for.
+    /// Reads the rest once its process is gone, and says how it ended. What
+    /// is in the pipes by then counts, no more: somebody it left behind may
+    /// still be writing.
     pub fn finish(&mut self, outcome: Outcome) -> (CallEnd, Vec<u8>) {
-        let fits = self.read_stdout();
-        let mut said = self.read_stderr();
-        loop {
-            let more = self.read_stderr();
-            if more.is_empty() || said.len() > crate::limits::STDERR_PER_CALL_MAX {
-                break;
-            }
-            said.extend(more);
-        }
+        let left = capacity(self.stdout.as_ref());
+        drain(&mut self.stdout, &mut self.output, left);
+        let fits = self.output.len() as u64 <= BODY_MAX;
+        let said = self.read_stderr();
         let end = match (self.killed, outcome) {
             (Some(kill), _) => CallEnd::Killed(kill),
             (None, _) if !fits => CallEnd::Killed(Kill::OutputTooLarge),
@@ -150,21 +149,32 @@ fn output_pipe() -> io::Result<(File, OwnedFd)> {
     Ok((File::from(ours), theirs))
 }
 
-/// Reads until there is nothing, the end (then the pipe is closed), or more
-/// than `limit` bytes are held.
-fn drain(pipe: &mut Option<File>, into: &mut Vec<u8>, limit: usize) {
+/// How much a pipe can hold at most.
+fn capacity(pipe: Option<&File>) -> usize {
+    let size = pipe.and_then(|pipe| fcntl(pipe, FcntlArg::F_GETPIPE_SZ).ok());
+    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(64 << 10)
+}
+
+/// Reads until there is nothing, the end (then the pipe is closed), or
+/// `most` bytes were read.
+fn drain(pipe: &mut Option<File>, into: &mut Vec<u8>, most: usize) {
     let Some(file) = pipe else { return };
     let mut chunk = [0_u8; 16 << 10];
-    while into.len() <= limit {
-        match file.read(&mut chunk) {
+    let mut left = most;
+    while left > 0 {
+        let len = left.min(chunk.len());
+        match file.read(&mut chunk[..len]) {
             Ok(0) => break,
-            Ok(len) => into.extend_from_slice(&chunk[..len]),
+            Ok(len) => {
+                into.extend_from_slice(&chunk[..len]);
+                left -= len;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(_) => break,
         }
     }
-    if into.len() <= limit {
+    if left > 0 {
         *pipe = None;
     }
 }

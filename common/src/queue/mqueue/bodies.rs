@@ -4,6 +4,7 @@
 use super::dirs::{Dirs, absent_is_fine};
 use crate::clock;
 use crate::event::{Body, BodyFile};
+use crate::limits;
 use crate::queue::QueueError;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -85,7 +86,7 @@ pub(super) fn fetch(dirs: &Dirs, queue: &str, name: &str, len: Option<u64>) -> i
     let path = dirs.bodies(queue).map_err(io::Error::other)?.join(name);
     let file = File::open(path)?;
     let found = file.metadata()?.len();
-    if len.is_some_and(|len| len != found) {
+    if len.is_some_and(|len| len != found) || found > 2 * limits::BODY_MAX {
         return Err(io::Error::other("its body does not have the length it should"));
     }
     Ok(Body::File(Arc::new(BodyFile { file, len: found })))

@@ -2,10 +2,11 @@
 //! in shared memory, readable by that user alone.
 
 use crate::queue::QueueError;
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The directories of this user's state.
@@ -30,6 +31,19 @@ impl Dirs {
             });
         }
         Ok(Self { root })
+    }
+
+    /// Held while queues of this user are made or removed.
+    pub(super) fn lock(&self) -> Result<Flock<File>, QueueError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(self.root.join("lock"))
+            .map_err(QueueError::io("locking its state"))?;
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| QueueError::io("locking its state")(errno.into()))
     }
 
     pub(super) fn root(&self) -> &Path {

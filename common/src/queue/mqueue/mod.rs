@@ -3,6 +3,7 @@
 //! The kernel keeps the messages; beside them we keep what it cannot: bodies
 //! that do not fit, slots for messages in work, and records of what there is.
 
+mod admin;
 mod bodies;
 mod dirs;
 pub mod packet;
@@ -10,6 +11,7 @@ mod packing;
 pub mod parcel;
 mod recovery;
 pub mod registry;
+mod sending;
 mod slots;
 mod sys;
 
@@ -69,6 +71,10 @@ pub struct MqConnection {
     next_receipt: u64,
     pending: VecDeque<Parcel>,
     poller: Option<(Rc<Poller>, u64)>,
+    notices: Vec<String>,
+    /// Slots whose recorded outputs are for a queue that is gone.
+    stuck: Vec<Place>,
+    stuck_said: bool,
 }
 
 struct OpenQueue {
@@ -116,7 +122,26 @@ pub fn connect(authority: &str) -> Result<Box<dyn Connection>, QueueError> {
         next_receipt: 0,
         pending: VecDeque::new(),
         poller: None,
+        notices: Vec::new(),
+        stuck: Vec::new(),
+        stuck_said: false,
     }))
+}
+
+impl OpenQueue {
+    /// Keeps a slot file; returns its index.
+    fn add_file(&mut self, slots: SlotFile) -> usize {
+        match self.files.iter().position(Option::is_none) {
+            Some(index) => {
+                self.files[index] = Some(slots);
+                index
+            }
+            None => {
+                self.files.push(Some(slots));
+                self.files.len() - 1
+            }
+        }
+    }
 }
 
 impl MqConnection {
@@ -150,8 +175,10 @@ impl MqConnection {
 
     /// The queue of that name opened for sending; opened if it is not yet.
     fn sender(&mut self, name: &str) -> Result<QueueId, QueueError> {
-        let found = self.open.iter().position(|open| !open.receives && open.name == name);
-        match found {
+        let is_it = |open: &OpenQueue| {
+            !open.receives && open.name == name && open.mq.is_removed(name).is_ok_and(|gone| !gone)
+        };
+        match self.open.iter().position(is_it) {
             Some(index) => Ok(QueueId(index as u32)),
             None => self.open(name, Way::Send),
         }
@@ -168,8 +195,7 @@ impl MqConnection {
             return Ok(place);
         }
         let slots = SlotFile::create(&dirs.slots(&queue.name)?, queue.message_size)?;
-        queue.files.push(Some(slots));
-        Ok(Place { queue: id, file: queue.files.len() - 1, slot: 0 })
+        Ok(Place { queue: id, file: queue.add_file(slots), slot: 0 })
     }
 
     fn hold(&mut self, place: Place, body: Option<String>) -> Receipt {
@@ -189,81 +215,6 @@ impl MqConnection {
         }
         Ok(())
     }
-
-    /// Sends what is left of a parcel, then acknowledges.
-    fn advance(&mut self, parcel: &mut Parcel) -> Result<Settled, QueueError> {
-        while let Some((queue, packet)) = parcel.packets.get(parcel.next) {
-            if !self.queue(*queue).mq.try_send(packet)? {
-                self.wait_for_room(*queue)?;
-                return Ok(Settled::Waiting);
-            }
-            parcel.next += 1;
-            if let Some(place) = parcel.home
-                && let Some(slots) = self.file(place)
-            {
-                slots.mark_sent(place.slot);
-            }
-        }
-        for receipt in parcel.taken.drain(..) {
-            let Some(held) = self.held.remove(&receipt.0) else { continue };
-            if let Some(slots) = self.file(held.place) {
-                slots.mark_settled(held.place.slot);
-            }
-            self.finish(held.place, held.body.as_deref())?;
-        }
-        Ok(Settled::Done)
-    }
-
-    fn wait_for_room(&mut self, id: QueueId) -> Result<(), QueueError> {
-        let Some((poller, base)) = self.poller.clone() else { return Ok(()) };
-        let queue = self.queue_mut(id);
-        if !queue.waits_for_room {
-            poller
-                .add(&queue.mq, base | ROOM | u64::from(id.0), Interest::Write)
-                .map_err(QueueError::io("waiting for room"))?;
-            queue.waits_for_room = true;
-        }
-        Ok(())
-    }
-
-    fn stat_of(&self, name: &str, attr: sys::Attr) -> QueueStat {
-        let record = registry::queue_record(&self.dirs, name);
-        let dir = self.dirs.root().join("slots").join(name);
-        let (readers, held) = slots::survey(&dir, attr.message_size as usize);
-        let run = record.as_ref().and_then(|record| record.run.clone());
-        QueueStat {
-            name: name.to_owned(),
-            depth: attr.depth,
-            held,
-            capacity: attr.capacity,
-            message_size: attr.message_size,
-            readers,
-            orphaned: run.as_deref().is_some_and(registry::is_orphaned),
-            run,
-            created: record.map(|record| record.created),
-        }
-    }
-}
-
-/// Demands that a POSIX queue cannot keep.
-fn refuse_demands(spec: &QueueSpec) -> Result<(), QueueError> {
-    let refuse = |what: String, alternative: &str| {
-        Err(QueueError::Refused { what, alternative: alternative.to_owned() })
-    };
-    match (spec.demand, spec.order, spec.when_full) {
-        (true, Some(order @ Order::Lifo), _) => {
-            refuse(format!("a POSIX queue cannot be {}", order.word()), "order fifo")
-        }
-        (true, _, Some(when_full)) if when_full != WhenFull::Block => refuse(
-            format!("a POSIX queue cannot {} when it is full", when_full.word()),
-            "when_full block",
-        ),
-        (true, _, _) if spec.message_size.is_some_and(|size| size < MESSAGE_SIZE_MIN) => refuse(
-            format!("messages of fewer than {MESSAGE_SIZE_MIN} bytes are too small"),
-            "--size 1024",
-        ),
-        _ => Ok(()),
-    }
 }
 
 impl Connection for MqConnection {
@@ -272,50 +223,19 @@ impl Connection for MqConnection {
     }
 
     fn create(&mut self, name: &str, spec: &QueueSpec) -> Result<Granted, QueueError> {
-        refuse_demands(spec)?;
-        let (capacity_max, size_max) = sys::ceilings();
-        let mut capacity = spec.capacity.unwrap_or(CAPABILITIES.capacity_default);
-        let mut message_size = spec.message_size.unwrap_or(MESSAGE_SIZE);
-        if !spec.demand {
-            capacity = capacity.clamp(1, capacity_max);
-            message_size = message_size.clamp(MESSAGE_SIZE_MIN, size_max);
-        }
-        let mq = Mq::create(name, capacity, message_size)?;
-        // State of an earlier queue of this name means nothing for this one.
-        self.dirs.forget(name)?;
-        if let Err(error) = registry::record_queue(&self.dirs, name, spec.run.clone()) {
-            sys::unlink(name)?;
-            return Err(error);
-        }
-        let attr = mq.attr()?;
-        Ok(Granted { capacity: attr.capacity, message_size: attr.message_size })
+        self.create_queue(name, spec)
     }
 
     fn remove(&mut self, name: &str) -> Result<(), QueueError> {
-        match Mq::open(name, Way::Send) {
-            Ok(_) => sys::unlink(name)?,
-            // A record without a queue: somebody else unlinked it.
-            Err(QueueError::NoSuchQueue) if registry::queue_record(&self.dirs, name).is_some() => {}
-            Err(error) => return Err(error),
-        }
-        self.dirs.forget(name)
+        self.remove_queue(name)
     }
 
     fn list(&mut self) -> Result<Vec<QueueStat>, QueueError> {
-        let mut stats = Vec::new();
-        for name in registry::queue_names(&self.dirs)? {
-            match self.stat(&name) {
-                Ok(stat) => stats.push(stat),
-                Err(QueueError::NoSuchQueue) => self.dirs.forget(&name)?,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(stats)
+        self.list_queues()
     }
 
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
-        let attr = Mq::open(name, Way::Send)?.attr()?;
-        Ok(self.stat_of(name, attr))
+        self.stat_queue(name)
     }
 
     fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {
@@ -397,8 +317,11 @@ impl Connection for MqConnection {
             let names: HashMap<QueueId, String> =
                 packets.iter().map(|(id, _)| (*id, self.queue(*id).name.clone())).collect();
             let outbox = parcel::write_outbox(&packets, |id| names[&id].as_str());
-            if let Some(slots) = self.file(place) {
-                slots.record(place.slot, &outbox)?;
+            let recorded =
+                self.file(place).map_or(Ok(()), |slots| slots.record(place.slot, &outbox));
+            if let Err(error) = recorded {
+                self.drop_bodies(&packets)?;
+                return Err(error);
             }
         }
         settlement.outputs.clear();
@@ -445,13 +368,24 @@ impl Connection for MqConnection {
         self.open.iter().any(|queue| queue.listening && !queue.recovered.is_empty())
     }
 
+    fn is_there(&self, queue: QueueId) -> bool {
+        let queue = self.queue(queue);
+        queue.mq.is_removed(&queue.name).is_ok_and(|removed| !removed)
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
     fn look_after(&mut self) -> Result<(), QueueError> {
         for index in 0..self.open.len() {
-            if self.open[index].receives {
-                let queue = &self.open[index];
-                if queue.mq.is_removed(&queue.name)? {
-                    return Err(QueueError::Removed { name: format!("mq:/{}", queue.name) });
-                }
+            let queue = &self.open[index];
+            // Dead letters' queues are made again by those that need them.
+            let may_go = !queue.receives && queue.name.ends_with(".dead");
+            if !may_go && queue.mq.is_removed(&queue.name)? {
+                return Err(QueueError::Removed { name: format!("mq:/{}", queue.name) });
+            }
+            if queue.receives {
                 let id = QueueId(index as u32);
                 self.adopt(id)?;
                 self.retire_empty(id);
@@ -466,8 +400,15 @@ impl Connection for MqConnection {
 }
 
 impl Drop for MqConnection {
-    /// Empty slot files go; the others stay for whoever reads next.
+    /// Empty slot files go; the others stay for whoever reads next. What no
+    /// slot has a record of and was not sent is given up, bodies and all.
     fn drop(&mut self) {
+        for parcel in std::mem::take(&mut self.pending) {
+            if parcel.home.is_none() {
+                // Nobody is left to be told.
+                let _ = self.drop_bodies(&parcel.packets[parcel.next..]);
+            }
+        }
         for queue in &mut self.open {
             for file in queue.files.drain(..).flatten().filter(SlotFile::is_empty) {
                 file.remove();

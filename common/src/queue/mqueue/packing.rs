@@ -10,15 +10,7 @@ use crate::queue::{QueueError, QueueId, Settlement, Taken};
 impl MqConnection {
     /// The name of the file beside the queue that a slot's message refers to.
     pub(super) fn body_of(&mut self, place: Place, received: Option<usize>) -> Option<String> {
-        let slots = self.file(place)?;
-        match packet::open(slots.buffer(place.slot), received) {
-            Packet::FrameBeside(name) => Some(name.to_owned()),
-            Packet::Frame(bytes) => match frame::decode(bytes) {
-                Ok((_, frame::Place::Beside { name, .. })) => Some(name),
-                _ => None,
-            },
-            _ => None,
-        }
+        beside(self.file(place)?.buffer(place.slot), received)
     }
 
     /// Makes the message in a slot known to the caller.
@@ -71,6 +63,16 @@ impl MqConnection {
             }
         }
         Ok(packets)
+    }
+
+    /// Unlinks the bodies that packets have beside their queues.
+    pub(super) fn drop_bodies(&self, packets: &[(QueueId, Vec<u8>)]) -> Result<(), QueueError> {
+        for (queue, packet) in packets {
+            if let Some(name) = beside(packet, Some(packet.len())) {
+                bodies::drop_body(&self.dirs, &self.queue(*queue).name, &name)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn pack_one(
@@ -134,5 +136,17 @@ fn decode(
             (bare(&buffer[..received.unwrap_or(buffer.len())]), None, Some(fault))
         }
         Packet::Foreign(bytes) => (bare(bytes), None, None),
+    }
+}
+
+/// The name of the file beside the queue that a packet refers to.
+fn beside(packet: &[u8], received: Option<usize>) -> Option<String> {
+    match packet::open(packet, received) {
+        Packet::FrameBeside(name) => Some(name.to_owned()),
+        Packet::Frame(bytes) => match frame::decode(bytes) {
+            Ok((_, frame::Place::Beside { name, .. })) => Some(name),
+            _ => None,
+        },
+        _ => None,
     }
 }

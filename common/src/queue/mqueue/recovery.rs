@@ -13,14 +13,19 @@ impl MqConnection {
         let queue = self.queue(id);
         let (dir, message_size) = (self.dirs.slots(&queue.name)?, queue.message_size);
         for path in slots::files(&dir) {
-            if let Some(slots) = SlotFile::adopt(path, message_size)?
-                && self.can_send_recorded(&slots)?
-            {
-                let queue = self.queue_mut(id);
-                queue.files.push(Some(slots));
-                let file = queue.files.len() - 1;
-                self.recover(id, file)?;
+            match SlotFile::adopt(path, message_size) {
+                Ok(None) => {}
+                Ok(Some(slots)) => {
+                    let file = self.queue_mut(id).add_file(slots);
+                    self.recover(id, file)?;
+                }
+                // It was set aside: said once, and no reason not to read on.
+                Err(error @ QueueError::Damaged { .. }) => self.notices.push(error.to_string()),
+                Err(error) => return Err(error),
             }
+        }
+        for place in std::mem::take(&mut self.stuck) {
+            self.recover_sending(place)?;
         }
         Ok(())
     }
@@ -48,27 +53,31 @@ impl MqConnection {
         Ok(())
     }
 
-    /// Whether the queues are there that recorded outputs of a file are for.
-    /// Otherwise it stays as it is, for somebody who comes when they are.
-    fn can_send_recorded(&mut self, slots: &SlotFile) -> Result<bool, QueueError> {
-        for slot in (0..slots::SLOTS).filter(|slot| slots.state(*slot) == State::Sending) {
-            for (name, _) in recorded(slots, slot)? {
-                match self.sender(&name) {
-                    Ok(_) => {}
-                    Err(QueueError::NoSuchQueue) => return Ok(false),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(true)
-    }
-
+    /// Sends what is left of a record. When its queue is gone the slot stays
+    /// as it is, and is tried again when the queue may be there again.
     fn recover_sending(&mut self, place: Place) -> Result<(), QueueError> {
         let Some(slots) = self.file(place) else { return Ok(()) };
-        let (outbox, mut next) = (recorded(slots, place.slot)?, slots.sent(place.slot));
+        let (outbox, mut next) = match recorded(slots, place.slot) {
+            Ok(outbox) => (outbox, slots.sent(place.slot)),
+            Err(error) => {
+                self.notices.push(error.to_string());
+                return Ok(());
+            }
+        };
         let mut packets = Vec::new();
         for (name, packet) in outbox {
-            packets.push((self.sender(&name)?, packet));
+            match self.sender(&name) {
+                Ok(queue) => packets.push((queue, packet)),
+                Err(QueueError::NoSuchQueue) => {
+                    if !self.stuck_said {
+                        self.stuck_said = true;
+                        self.notices.push(format!("outputs wait for mq:/{name}, which is gone"));
+                    }
+                    self.stuck.push(place);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
         }
         // The kill may have come between the send of this one and its mark.
         if let Some((queue, packet)) = packets.get(next).cloned() {

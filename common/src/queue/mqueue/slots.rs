@@ -109,7 +109,7 @@ impl SlotFile {
         let damaged = |why| damaged(&path, why);
         let meta = file.metadata().map_err(QueueError::io("reading a slot file"))?;
         if meta.len() != file_len(message_size) as u64 {
-            return Err(damaged("its length is wrong"));
+            return Err(set_aside(&path, damaged("its length is wrong")));
         }
         let Some(slots) = Self::map(file, path.clone(), message_size)? else { return Ok(None) };
         // It may have been unlinked between opening and locking.
@@ -118,7 +118,7 @@ impl SlotFile {
             return Ok(None);
         }
         if slots.map[..8] != MAGIC || slots.map[8..16] != (message_size as u64).to_le_bytes() {
-            return Err(damaged("its header is wrong"));
+            return Err(set_aside(&path, damaged("its header is wrong")));
         }
         Ok(Some(slots))
     }
@@ -221,12 +221,24 @@ impl SlotFile {
             self.word(slot, Word::OutboxLen).store(outbox.len() as u32, Ordering::Relaxed);
         } else {
             fs::write(self.outbox_file(slot), outbox)
-                .map_err(QueueError::io("recording outputs"))?;
+                .map_err(|error| self.no_room(slot, outbox, error))?;
             self.word(slot, Word::OutboxLen).store(u32::MAX, Ordering::Relaxed);
         }
         self.word(slot, Word::Sent).store(0, Ordering::Relaxed);
         self.word(slot, Word::State).store(State::Sending as u32, Ordering::Release);
         Ok(())
+    }
+
+    fn no_room(&self, slot: usize, outbox: &[u8], error: std::io::Error) -> QueueError {
+        // Half a record must not be taken for one.
+        let _ = fs::remove_file(self.outbox_file(slot));
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                let place = self.path.parent().unwrap_or(&self.path).display().to_string();
+                QueueError::NoRoom { bytes: outbox.len() as u64, place }
+            }
+            _ => QueueError::io("recording outputs")(error),
+        }
     }
 
     /// The recorded outputs of a slot in [`State::Sending`].
@@ -279,6 +291,13 @@ impl SlotFile {
     pub(super) fn remove(self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Takes a bad file out of the way of other readers, by a name they pass over.
+fn set_aside(path: &Path, error: QueueError) -> QueueError {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let _ = fs::rename(path, path.with_file_name(format!(".bad-{name}")));
+    error
 }
 
 fn damaged(path: &Path, why: &str) -> QueueError {

@@ -83,6 +83,7 @@ impl Sink {
                 self.wait_for_room()?;
                 return Ok(self.written);
             }
+            self.forget_written();
             let end = self.buffer.len().min(self.at + CHUNK);
             match nix::unistd::write(&self.stdout, &self.buffer[self.at..end]) {
                 Ok(len) => {
@@ -97,6 +98,14 @@ impl Sink {
         self.buffer.clear();
         self.at = 0;
         Ok(self.written)
+    }
+
+    /// Gives back the memory of what is out, now and then.
+    fn forget_written(&mut self) {
+        if self.at > (64 << 10) && self.at * 2 > self.buffer.len() {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+        }
     }
 
     fn wait_for_room(&mut self) -> Result<(), QueueError> {

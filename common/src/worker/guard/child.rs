@@ -14,7 +14,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, getpid};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -46,6 +46,9 @@ struct Process {
     calls: HashMap<Pid, u64>,
     /// Where orders are received.
     order: Vec<u8>,
+    /// Ends that the invoker has no room for yet. The guard never waits in a
+    /// send: the invoker may be waiting for it to take an order.
+    untold: VecDeque<Ended>,
 }
 
 impl Process {
@@ -60,14 +63,23 @@ impl Process {
         child.add(Signal::SIGCHLD);
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let functions = functions.iter().map(Prepared::new).collect::<Result<_, _>>()?;
-        Ok(Self { functions, socket, signals, calls: HashMap::new(), order: vec![0; ORDER_MAX] })
+        Ok(Self {
+            functions,
+            socket,
+            signals,
+            calls: HashMap::new(),
+            order: vec![0; ORDER_MAX],
+            untold: VecDeque::new(),
+        })
     }
 
     /// Until the invoker's end of the socket closes.
     fn run(mut self) {
         loop {
+            let room = if self.untold.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+            let wanted = PollFlags::POLLIN | room;
             let mut fds = [
-                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.socket.as_fd(), wanted),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut fds, PollTimeout::NONE) {
@@ -79,7 +91,9 @@ impl Process {
                 while let Ok(Some(_)) = self.signals.read_signal() {}
                 self.reap();
             }
-            if !ready[0].is_empty() && !self.obey() {
+            self.tell_waiting();
+            let orders = PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR;
+            if ready[0].intersects(orders) && !self.obey() {
                 break;
             }
         }
@@ -147,9 +161,22 @@ impl Process {
         }
     }
 
-    /// An invoker that is gone shows at the socket; then there is nobody to tell.
-    fn tell(&self, ended: Ended) {
-        let _ = send(self.socket.as_raw_fd(), &ended.encode(), MsgFlags::MSG_NOSIGNAL);
+    fn tell(&mut self, ended: Ended) {
+        self.untold.push_back(ended);
+        self.tell_waiting();
+    }
+
+    /// Tells what there is room for. An invoker that is gone shows at the
+    /// socket; then there is nobody to tell.
+    fn tell_waiting(&mut self) {
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        while let Some(ended) = self.untold.front() {
+            match send(self.socket.as_raw_fd(), &ended.encode(), flags) {
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
+                Ok(_) | Err(_) => drop(self.untold.pop_front()),
+            }
+        }
     }
 }
 

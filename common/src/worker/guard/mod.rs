@@ -18,12 +18,21 @@ pub use message::{Ended, Outcome};
 use crate::chain::RunSpec;
 use message::{Order, Spawn};
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::sockopt::SendTimeout;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt,
+    socketpair,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a guard may take to end all its functions.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The invoker's end: orders go out, ends of calls come in.
 #[derive(Debug)]
@@ -64,6 +73,8 @@ impl Guard {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         nix::sys::prctl::set_child_subreaper(true)?;
+        // A guard that takes no order for so long is stopped, not busy.
+        setsockopt(&ours, SendTimeout, &TimeVal::seconds(2))?;
         let pid = child::fork(functions, theirs)?;
         Ok(Self { socket: ours, pid })
     }
@@ -105,7 +116,12 @@ impl Guard {
             ) {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => {
+                    if errno == Errno::EAGAIN {
+                        self.give_up();
+                    }
+                    return Err(errno.into());
+                }
             }
         }
     }
@@ -132,8 +148,21 @@ impl Guard {
     /// Ends the guard and all its functions, and waits until they are gone.
     pub fn end(self) {
         drop(self.socket);
-        // It needs five seconds at most; whoever reaped it before us is welcome.
-        let _ = nix::sys::wait::waitpid(self.pid, None);
+        let patience = Instant::now() + END_PATIENCE;
+        while matches!(waitpid(self.pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
+            if Instant::now() > patience {
+                // It was stopped, or worse.
+                let _ = kill(self.pid, Signal::SIGKILL);
+                reap::kill_all_children(&mut |_| {});
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Kills a guard that does not answer; [`Guard::report`] tells of its death.
+    pub fn give_up(&self) {
+        let _ = kill(self.pid, Signal::SIGKILL);
     }
 
     /// The guard's process id.
