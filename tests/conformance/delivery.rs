@@ -20,8 +20,9 @@ pub fn competing_consumers<F: Fixture>(middleware: &F) {
                 let mut user = middleware.user();
                 let from = user.receiver(&name);
                 user.connection.listen(from, true).expect("it listens");
-                let mut got = Vec::new();
+                let (mut got, began) = (Vec::new(), Instant::now());
                 loop {
+                    assert!(began.elapsed() < Duration::from_secs(60), "no end came");
                     user.wait(Duration::from_millis(100));
                     for taken in user.take(from, 3) {
                         user.settle(&[&taken], Vec::new());

@@ -36,6 +36,7 @@ pub struct Conditions {
     /// One for each rule that has a `when`.
     compiled: Vec<Option<Compiled>>,
     uses_event: Vec<bool>,
+    needs_body: Vec<bool>,
 }
 
 /// A condition that gave no answer.
@@ -60,10 +61,12 @@ impl Conditions {
     /// Compiles the conditions of a chain, which `load` has checked.
     pub fn of(chain: &Chain) -> Self {
         let compiled = |rule: &Rule| rule.when.as_deref().and_then(|text| compile(text).ok());
+        let needs = |rule: &Rule| rule.when.as_deref().is_some_and(needs_body);
         let uses = |rule: &Rule| rule.when.as_deref().is_some_and(|text| text.contains("$event"));
         Self {
             compiled: chain.rules.iter().map(compiled).collect(),
             uses_event: chain.rules.iter().map(uses).collect(),
+            needs_body: chain.rules.iter().map(needs).collect(),
         }
     }
 
@@ -80,12 +83,15 @@ impl Conditions {
         event: &Event,
         mut before: impl FnMut(usize),
     ) -> Result<Vec<bool>, ConditionError> {
-        let Some((first, _)) = rules.iter().find(|(index, _)| self.compiled[*index].is_some())
-        else {
+        if !rules.iter().any(|(index, _)| self.compiled[*index].is_some()) {
             return Ok(vec![false; rules.len()]);
-        };
+        }
         let fail = |rule: usize, cause: String| ConditionError { rule, cause };
-        let body = body_value(event).map_err(|cause| fail(*first, cause))?;
+        let needs_body = rules.iter().find(|(index, _)| self.needs_body[*index]);
+        let body = match needs_body {
+            Some((rule, _)) => body_value(event).map_err(|cause| fail(*rule, cause))?,
+            None => Val::Null,
+        };
         let uses_event = rules.iter().any(|(index, _)| self.uses_event[*index]);
         let envelope = if uses_event { event_value(event) } else { Val::Null };
         let mut holds = Vec::with_capacity(rules.len());
@@ -133,6 +139,31 @@ fn body_value(event: &Event) -> Result<Val, String> {
             Err(_) => Val::Null,
         },
     })
+}
+
+/// Whether a condition may look at the body: all do, but for plain
+/// comparisons of the envelope's attributes with literals.
+fn needs_body(condition: &str) -> bool {
+    let mut rest = condition.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let word = rest.find(|c: char| !(c.is_alphanumeric() || "_.$".contains(c)));
+        let word = &rest[..word.unwrap_or(rest.len())];
+        let plain = word.parse::<f64>().is_ok()
+            || matches!(word, "and" | "or" | "true" | "false" | "null")
+            || word == "$event"
+            || word.starts_with("$event.");
+        let len = match first {
+            '"' => match rest[1..].find(['"', '\\']) {
+                Some(end) if rest.as_bytes()[1 + end] == b'"' => end + 2,
+                _ => return true,
+            },
+            '=' | '!' | '<' | '>' | '(' | ')' => 1,
+            _ if plain => word.len(),
+            _ => return true,
+        };
+        rest = rest[len..].trim_start();
+    }
+    false
 }
 
 /// How deep JSON is nested; its parser for conditions calls itself for each level.
@@ -236,6 +267,24 @@ mod tests {
         assert_eq!(holds("false, true", json, b"1"), Ok(false));
         assert!(holds(".a.b", json, b"1").is_err());
         assert!(holds("error(\"no\")", json, b"1").is_err());
+    }
+
+    #[test]
+    fn knows_which_conditions_need_no_body() {
+        for plain in ["$event.type == \"a.b\"", "($event.x > 3) and $event.y != null", "true"] {
+            assert!(!needs_body(plain), "{plain}");
+        }
+        for other in [
+            ".x",
+            "$event.type == .x",
+            "length > 3",
+            "$event | .type",
+            "$event.a == \"\\(.)\"",
+            "\"",
+            "$eventual",
+        ] {
+            assert!(needs_body(other), "{other}");
+        }
     }
 
     #[test]

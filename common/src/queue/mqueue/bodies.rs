@@ -64,9 +64,11 @@ pub(super) fn link_again(
     queue: &str,
     name: &str,
 ) -> Result<Option<String>, QueueError> {
-    let (folder, again) = (dirs.bodies(queue)?, new_name());
+    // Always the same name: a second crash in the same place makes no third.
+    let (folder, again) = (dirs.bodies(queue)?, format!("{name}~"));
     match std::fs::hard_link(folder.join(name), folder.join(&again)) {
         Ok(()) => Ok(Some(again)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Some(again)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(QueueError::io("linking a body")(error)),
     }
