@@ -40,6 +40,7 @@ complete -c faas-chain -n "__fish_faas_chain_using_subcommand check" -s o -l out
 json\t'A JSON object a line'"
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand plan" -l run -d 'Name of the run [default: chosen]' -r
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand plan" -l events -d 'File of events for the trigger; name one to paste the commands into a terminal [default: stdin]' -r -F
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand graph" -s o -l output -d 'Language of the drawing' -r -f -a "mermaid\t'Mermaid, for Markdown'
 dot\t'DOT, for Graphviz'"

@@ -61,6 +61,9 @@ pub struct Check {
 
 /// Flags of `plan`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  faas-chain plan --events orders.ndjson chain.json   # to paste\n  faas-chain plan chain.json > plan.sh && sh plan.sh < orders.ndjson"
+)]
 pub struct Plan {
     /// The chain file
     #[arg(value_name = "FILE")]
@@ -68,6 +71,10 @@ pub struct Plan {
     /// Name of the run [default: chosen]
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
+    /// File of events for the trigger; name one to paste the commands into a
+    /// terminal [default: stdin]
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
 }
 
 /// Flags of `graph`.

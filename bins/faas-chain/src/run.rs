@@ -72,7 +72,7 @@ fn plan_of(flags: &Plan) -> Outcome {
     }
     let run =
         flags.run.clone().unwrap_or_else(|| naming::new_run(&chain.name, clock::random_u64()));
-    print(&plan::shell(&chain, &flags.file, &run))
+    print(&plan::shell(&chain, &flags.file, &run, flags.events.as_deref()))
 }
 
 fn graph(flags: &Graph) -> Outcome {

@@ -5,8 +5,9 @@ use super::model::Chain;
 use super::naming;
 use std::path::Path;
 
-/// The commands for a run of the chain in `file`.
-pub fn shell(chain: &Chain, file: &Path, run: &str) -> String {
+/// The commands for a run of the chain in `file`, on the events of a file or
+/// of stdin.
+pub fn shell(chain: &Chain, file: &Path, run: &str, events: Option<&Path>) -> String {
     let file = quote(&file.display().to_string());
     let reply = naming::reply(run);
     let mut text = format!(
@@ -22,10 +23,14 @@ pub fn shell(chain: &Chain, file: &Path, run: &str) -> String {
         text +=
             &format!("faas-invoke --chain {file} --run {run} --functions {} &\n", function.name);
     }
+    // A shell gives what it puts into the background no stdin.
+    let (keep_stdin, source) = match events {
+        Some(events) => ("", quote(&events.display().to_string())),
+        None => ("exec 3<&0\n", "&3".to_owned()),
+    };
     text + &format!(
-        "# input from stdin; in the background, for the queues are bounded\n\
-         exec 3<&0\n\
-         faas-trigger --chain {file} --run {run} <&3 &\n\
+        "# events; in the background, for the queues are bounded\n\
+         {keep_stdin}faas-trigger --chain {file} --run {run} <{source} &\n\
          # results as they come, until none has come for 5 s (give it longer than the\n\
          # slowest function takes); every end of a branch is kept in a file\n\
          faas-queue get -n 1000000000 --timeout 5s mq:/{reply} |\n\
