@@ -57,7 +57,11 @@ impl Failure {
             K::StorageFull | K::QuotaExceeded | K::TimedOut | K::WouldBlock => Exit::TryAgain,
             _ => Exit::Unreachable,
         };
-        Self::new(exit, action, object, plain_io(error))
+        let failure = Self::new(exit, action, object, plain_io(error));
+        if is_out_of_descriptors(error) {
+            return Self { exit: Exit::TryAgain, ..failure }.cure("ulimit -n 4096");
+        }
+        failure
     }
 }
 
@@ -72,6 +76,12 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Whether this process or the system has no file descriptor left.
+pub fn is_out_of_descriptors(error: &std::io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
 
 /// The text of an I/O error without Rust's ` (os error N)`.
 pub fn plain_io(error: &std::io::Error) -> String {

@@ -3,6 +3,7 @@
 
 mod adversity;
 mod bad_chains;
+mod bad_functions;
 mod bad_input;
 mod examples;
 mod functions;
