@@ -76,6 +76,8 @@ fn full_shared_memory() {
     let script = "mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
         export FAAS_STATE_DIR=$PWD/small/state
         faas-queue new ${P}q
+        head -c 500000 /dev/zero > small/ballast
+        head -c 800000 /dev/zero | faas-queue put -i raw ${P}q; echo put: $?
         head -c 2000000 /dev/zero | faas-queue put -i raw ${P}q; echo put: $?
         echo small | faas-queue put ${P}q; echo put: $?
         faas-queue get --timeout 0 -o lines ${P}q; find small -type f | grep -c bodies
@@ -111,4 +113,29 @@ fn shared_memory_that_is_full_for_a_while() {
     }
     assert_eq!(came.stdout, "400000\n", "{came:?}");
     assert!(came.stderr.contains("no room for a body of 400000 bytes"), "{}", came.stderr);
+}
+
+/// An output that no waiting could ever make room for is a dead letter, and
+/// the next message has its turn.
+#[test]
+fn an_output_larger_than_all_shared_memory() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let script = "mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
+        export FAAS_STATE_DIR=$PWD/small/state
+        faas-queue new ${P}q ${P}r
+        printf \"2000000\\n3\\n\" | faas-queue put ${P}q
+        faas-invoke --from ${P}q --to ${P}r -n 2 -- sh -c \"read -r n; head -c \\$n /dev/zero | tr \\\\\\0 x\"
+        faas-queue get --timeout 0 -o lines ${P}r; faas-queue get --timeout 0 ${P}q.dead | jq -c [.data,.faasreason]
+        faas-queue rm ${P}q ${P}r ${P}q.dead; exit 0'";
+    let came = sandbox.sh(script);
+    if came.code == 9 {
+        println!("skipped: this root may not mount");
+        return;
+    }
+    let expected = "xxx\n[2000000,\"2000000 bytes are more than";
+    assert!(came.stdout.starts_with(expected), "{came:?}");
+    assert!(came.stderr.contains("try: FAAS_STATE_DIR on a larger file system"), "{}", came.stderr);
 }

@@ -174,7 +174,9 @@ impl Invoker {
             // Its own results cannot be shown in the shape that was asked for.
             Handed::Refused(error) => {
                 self.tally.done = self.tally.done.saturating_sub(1);
-                self.log.failure(&error.failure("print", &work.event.id));
+                let to_pipe = self.is_pipe(self.routing.results);
+                let action = if to_pipe { "print" } else { "send on" };
+                self.log.failure(&error.failure(action, &work.event.id));
                 self.bury_told(work, error.to_string(), None, Vec::new())
             }
         }

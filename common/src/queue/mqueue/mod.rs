@@ -311,7 +311,7 @@ impl Connection for MqConnection {
     }
 
     fn settle(&mut self, settlement: &mut Settlement) -> Result<Settled, QueueError> {
-        let packets = self.pack(settlement)?;
+        let packets = self.pack(settlement).map_err(|error| self.never_fits(settlement, error))?;
         let home = settlement.taken.first().and_then(|first| Some(self.held.get(&first.0)?.place));
         if let (Some(place), false) = (home, packets.is_empty()) {
             let names: HashMap<QueueId, String> =

@@ -65,6 +65,22 @@ impl MqConnection {
         Ok(packets)
     }
 
+    /// Outputs that found no room and never will: they are more than there is
+    /// of it altogether, so waiting is of no use.
+    pub(super) fn never_fits(&self, settlement: &Settlement, error: QueueError) -> QueueError {
+        let QueueError::NoRoom { place, .. } = &error else { return error };
+        let bytes: u64 = settlement.outputs.iter().map(|output| output.event.body_len()).sum();
+        let total = nix::sys::statvfs::statvfs(self.dirs.root())
+            .map_or(u64::MAX, |fs| fs.blocks().saturating_mul(fs.fragment_size()));
+        if bytes <= total {
+            return error;
+        }
+        QueueError::Refused {
+            what: format!("{bytes} bytes are more than {place} can ever hold"),
+            alternative: "FAAS_STATE_DIR on a larger file system".to_owned(),
+        }
+    }
+
     /// Unlinks the bodies that packets have beside their queues.
     pub(super) fn drop_bodies(&self, packets: &[(QueueId, Vec<u8>)]) -> Result<(), QueueError> {
         for (queue, packet) in packets {
