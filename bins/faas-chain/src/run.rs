@@ -58,7 +58,13 @@ fn check(flags: &Check) -> Outcome {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    text += "delivery: a process killed: may duplicate inside the run; the host lost: may lose, may duplicate (every hop: mq)\n";
+    let mq = &mqueue::CAPABILITIES;
+    text += &format!(
+        "delivery: a process killed: {}; the host lost: {} (every hop: {})\n",
+        mq.process_killed.words(),
+        mq.host_lost.words(),
+        mq.scheme,
+    );
     for note in notes {
         text += &format!("note: {}: {}\n", note.object, note.what);
     }

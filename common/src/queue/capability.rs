@@ -46,6 +46,18 @@ pub struct Flaws {
     pub may_duplicate: bool,
 }
 
+impl Flaws {
+    /// In words: `may lose, may duplicate`.
+    pub fn words(self) -> &'static str {
+        match (self.may_lose, self.may_duplicate) {
+            (false, false) => "nothing",
+            (true, false) => "may lose",
+            (false, true) => "may duplicate",
+            (true, true) => "may lose, may duplicate",
+        }
+    }
+}
+
 /// One middleware's abilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -98,8 +110,8 @@ pub fn table_rows(of: &[&Capabilities]) -> Vec<Vec<String>> {
         ("replay", |c| yes(c.replay)),
         ("atomic hand-off", |c| yes(c.atomic_settle)),
         ("joins (gather)", |c| yes(c.gather)),
-        ("process killed", |c| flaws(c.process_killed)),
-        ("host or broker lost", |c| flaws(c.host_lost)),
+        ("process killed", |c| c.process_killed.words().to_owned()),
+        ("host or broker lost", |c| c.host_lost.words().to_owned()),
     ];
     ROWS.iter()
         .map(|(name, cell)| {
@@ -114,13 +126,4 @@ fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 fn yes(can: bool) -> String {
     if can { "yes" } else { "no" }.to_owned()
-}
-
-fn flaws(flaws: Flaws) -> String {
-    match (flaws.may_lose, flaws.may_duplicate) {
-        (false, false) => "nothing".to_owned(),
-        (true, false) => "may lose".to_owned(),
-        (false, true) => "may duplicate".to_owned(),
-        (true, true) => "may lose, may duplicate".to_owned(),
-    }
 }
