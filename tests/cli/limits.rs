@@ -50,7 +50,9 @@ fn more_capacity_than_the_kernel_grants() {
     let sandbox = Sandbox::new();
     let ask = "faas-queue new --capacity 1000 ${P}q";
     let script = if nix::unistd::geteuid().is_root() {
-        format!("chmod 777 .; setpriv --reuid 65534 --regid 65534 --clear-groups {ask}")
+        format!(
+            "chmod 777 .; cp $(command -v faas-queue) .; setpriv --reuid 65534 --regid 65534 --clear-groups ./{ask}"
+        )
     } else {
         ask.to_owned()
     };
@@ -73,7 +75,7 @@ fn full_shared_memory() {
         return;
     }
     let sandbox = Sandbox::new();
-    let script = "mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
+    let script = "unshare --mount true 2>/dev/null || exit 9; mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
         export FAAS_STATE_DIR=$PWD/small/state
         faas-queue new ${P}q
         head -c 500000 /dev/zero > small/ballast
@@ -98,7 +100,7 @@ fn shared_memory_that_is_full_for_a_while() {
         return;
     }
     let sandbox = Sandbox::new();
-    let script = "mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
+    let script = "unshare --mount true 2>/dev/null || exit 9; mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
         export FAAS_STATE_DIR=$PWD/small/state
         faas-queue new ${P}q ${P}r
         head -c 900000 /dev/zero > small/ballast
@@ -123,7 +125,7 @@ fn an_output_larger_than_all_shared_memory() {
         return;
     }
     let sandbox = Sandbox::new();
-    let script = "mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
+    let script = "unshare --mount true 2>/dev/null || exit 9; mkdir small && unshare --mount bash -c 'mount -t tmpfs -o size=1m,mode=700 none small || exit 9
         export FAAS_STATE_DIR=$PWD/small/state
         faas-queue new ${P}q ${P}r
         printf \"2000000\\n3\\n\" | faas-queue put ${P}q
