@@ -2,7 +2,8 @@
 //! where each becomes an invocation.
 
 use crate::chain::naming;
-use crate::chain::{Chain, ending, route};
+use crate::chain::route::Router;
+use crate::chain::{Chain, Scopes, ending};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::event::credit::Credit;
@@ -28,6 +29,7 @@ pub enum Destination {
 /// The start of a run.
 pub struct RunStart {
     chain: Chain,
+    scopes: Scopes,
     run: String,
     inputs: Vec<Port>,
     reply: Port,
@@ -54,6 +56,7 @@ impl Destination {
         let reply = open(naming::reply(run))?;
         Ok(Self::Run(Box::new(RunStart {
             chain: chain.clone(),
+            scopes: Scopes::of(chain),
             run: run.to_owned(),
             inputs,
             reply,
@@ -183,7 +186,8 @@ impl RunStart {
     }
 
     fn begin(&self, event: &Event, control: &Control) -> Vec<(Port, Event)> {
-        route::start(&self.chain, event, control)
+        Router { chain: &self.chain, scopes: &self.scopes }
+            .start(event, control, &self.chain.start)
             .into_iter()
             .filter_map(|emission| Some((self.inputs[emission.to?], emission.event)))
             .collect()

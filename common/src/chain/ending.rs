@@ -4,7 +4,7 @@
 //! fed with replies.
 
 use crate::event::credit::Credit;
-use crate::event::{Control, Verdict};
+use crate::event::{Control, Event, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Invocations of a run, open and ended.
@@ -103,6 +103,16 @@ impl Ended {
         while self.above.remove(&(self.below + 1)) {
             self.below += 1;
         }
+    }
+}
+
+/// What tells one end of a branch from another: the id, and of a dead letter
+/// the function too, for a message that fails in two makes two of them.
+pub fn key(reply: &Event) -> String {
+    let verdict = reply.control.as_ref().and_then(|control| control.verdict);
+    match (verdict, reply.text("faasfunction")) {
+        (Some(Verdict::Dead), by) => format!("{}/{}", reply.id, by.unwrap_or_default()),
+        _ => reply.id.clone(),
     }
 }
 

@@ -7,17 +7,20 @@ pub mod ending;
 pub mod flaw;
 mod gate;
 mod graph;
+pub mod join;
 mod model;
 pub mod naming;
 mod parse;
 pub mod plan;
 pub mod program;
 pub mod route;
+pub mod scopes;
 mod source;
 mod validate;
 
 pub use flaw::{ChainError, Flaw};
 pub use gate::{Note, gate, notes};
+pub use scopes::Scopes;
 pub use model::{
     Chain, Deliver, Emit, Empty, ExitAction, Failed, Function, FunctionInput, Join, KeepWarm,
     Layout, QueueWish, Rule, RunSpec, Target, WorkerKind,

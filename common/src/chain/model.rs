@@ -36,6 +36,11 @@ impl Chain {
         self.functions.iter().position(|function| function.name == name)
     }
 
+    /// Rules for what a function makes, or with `on_dead` for what failed in it.
+    pub fn rules_on(&self, function: usize, on_dead: bool) -> Vec<(usize, &Rule)> {
+        self.rules_of(function).filter(|(_, rule)| rule.on_dead == on_dead).collect()
+    }
+
     /// Rules that leave a function, by their index in the file.
     pub fn rules_of(&self, function: usize) -> impl Iterator<Item = (usize, &Rule)> {
         self.rules.iter().enumerate().filter(move |(_, rule)| rule.from.contains(&function))

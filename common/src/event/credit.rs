@@ -113,6 +113,42 @@ impl Credit {
         }
     }
 
+    /// What this set holds and `other` does not.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = Self::default();
+        for interval in &self.intervals {
+            other.cut_from(interval, &mut rest);
+        }
+        rest
+    }
+
+    /// Adds to `rest` the points of `interval` that are not in this set.
+    fn cut_from(&self, interval: &Interval, rest: &mut Self) {
+        let at = self.intervals.partition_point(|held| held < interval);
+        let enclosed = at.checked_sub(1).is_some_and(|i| self.intervals[i].encloses(interval));
+        let first = self.intervals.get(at);
+        if enclosed || first == Some(interval) {
+            return;
+        }
+        if !first.is_some_and(|held| interval.encloses(held)) {
+            rest.insert(interval.clone());
+            return;
+        }
+        self.cut_from(&interval.half(false), rest);
+        self.cut_from(&interval.half(true), rest);
+    }
+
+    /// How much of the whole this is, from 0 to 1, as far as a float can tell.
+    pub fn size(&self) -> f64 {
+        self.intervals.iter().map(|interval| f64::from(interval.len).exp2().recip()).sum()
+    }
+
+    /// The first of its intervals: what parts of a split are ordered by.
+    pub fn leftmost(&self) -> Option<&Interval> {
+        self.intervals.first()
+    }
+
     /// Cuts the set into `ways` parts (at least one) that are disjoint, none
     /// empty, and together the set: one interval is halved as a balanced
     /// tree, what else is held goes with the first part.
@@ -222,6 +258,18 @@ mod tests {
                 prop_assert_ne!(&before, &united, "parts overlap");
             }
             prop_assert_eq!(united, credit);
+        }
+
+        #[test]
+        fn without_is_the_difference_of_points(
+            left in prop::collection::vec(prop::collection::vec(any::<bool>(), 0..10), 0..12),
+            right in prop::collection::vec(prop::collection::vec(any::<bool>(), 0..10), 0..12)) {
+            let (mut a, mut b) = (Credit::default(), Credit::default());
+            left.iter().for_each(|bits| a.insert(path(bits)));
+            right.iter().for_each(|bits| b.insert(path(bits)));
+            let expected: Vec<bool> =
+                cells(&a).iter().zip(cells(&b)).map(|(a, b)| *a && !b).collect();
+            prop_assert_eq!(cells(&a.without(&b)), expected);
         }
 
         #[test]

@@ -13,7 +13,7 @@ mod varint;
 
 pub use attr::{Attr, NameError, check_name};
 pub use body::{Body, BodyFile, MediaKind, detect_type, is_json, media_kind};
-pub use control::{Control, Verdict};
+pub use control::{Control, JoinShare, Token, Verdict};
 pub use envelope::{EnvelopeError, Show, parse_envelope, print_envelope};
 
 use std::collections::BTreeMap;

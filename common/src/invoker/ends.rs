@@ -83,7 +83,7 @@ impl Invoker {
                 let routed = events
                     .into_iter()
                     .map(|event| {
-                        let branches = self.judge(&work, index, &event);
+                        let branches = self.judge(&work, index, &event, false);
                         (event, branches)
                     })
                     .collect();
@@ -93,17 +93,24 @@ impl Invoker {
         }
     }
 
-    fn judge(&mut self, work: &Work, function: usize, output: &Event) -> Vec<Branch> {
-        let rules: Vec<_> = self.routing.chain.rules_of(function).collect();
+    fn judge(
+        &mut self,
+        work: &Work,
+        function: usize,
+        output: &Event,
+        on_dead: bool,
+    ) -> Vec<Branch> {
+        let rules = self.routing.chain.rules_on(function, on_dead);
+        let counts = work.event.control.as_ref().map_or(&[][..], |control| &control.counts);
         if !rules.iter().any(|(_, rule)| rule.when.is_some()) {
-            return route::branches(&rules, &Ok(vec![false; rules.len()]));
+            return route::branches(&rules, &Ok(vec![false; rules.len()]), counts);
         }
         let from = self.served[work.served].serve.from;
         let mark = self.desk.connection(from.connection).poison_mark(work.receipt);
         let watch = Watch::start(mark);
         let holds = self.routing.conditions.judge(&rules, output, Watch::rule);
         drop(watch);
-        route::branches(&rules, &holds.map_err(|error| error.to_string()))
+        route::branches(&rules, &holds.map_err(|error| error.to_string()), counts)
     }
 
     fn emit(&mut self, work: Work, outputs: Vec<(Event, Vec<Branch>)>) -> Result<(), QueueError> {
@@ -115,7 +122,7 @@ impl Invoker {
                 self.tell_of(&work.event.id, work.served, reason);
             }
         }
-        let emissions = route::emit(&self.routing.chain, function, &work.event, outputs);
+        let emissions = self.routing.router().emit(function, &work.event, outputs);
         self.send(work, emissions)
     }
 
@@ -148,7 +155,8 @@ impl Invoker {
             stderr: String::from_utf8_lossy(&stderr).trim_end().to_owned(),
         };
         let letter = obituary.letter(work.event.clone());
-        self.send(work, vec![route::dead(letter)])
+        let emissions = self.routing.router().dead(function, letter);
+        self.send(work, emissions)
     }
 
     /// Hands over: each emission to its queue, then the message is settled.

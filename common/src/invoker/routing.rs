@@ -3,7 +3,8 @@
 
 use super::dead::DeadSink;
 use crate::chain::condition::Conditions;
-use crate::chain::{Chain, Function, RunSpec, naming, program};
+use crate::chain::route::Router;
+use crate::chain::{Chain, Function, RunSpec, Scopes, naming, program};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::queue::{Desk, Port};
@@ -13,6 +14,8 @@ use std::path::Path;
 pub struct Routing {
     /// The chain.
     pub chain: Chain,
+    /// What follows from its shape.
+    pub scopes: Scopes,
     /// Its conditions, compiled.
     pub conditions: Conditions,
     /// What each function's process is started from.
@@ -30,6 +33,11 @@ pub struct Routing {
 }
 
 impl Routing {
+    /// What gives events their ids and targets.
+    pub fn router(&self) -> Router<'_> {
+        Router { chain: &self.chain, scopes: &self.scopes }
+    }
+
     /// Routing for one function outside a run.
     ///
     /// # Errors
@@ -46,6 +54,7 @@ impl Routing {
         let source = format!("/faas/{}", chain.functions[0].name);
         let conditions = Conditions::of(&chain);
         Ok(Self {
+            scopes: Scopes::of(&chain),
             chain,
             conditions,
             specs,
@@ -75,7 +84,17 @@ impl Routing {
         let specs = specs(&chain)?;
         let source = format!("/faas/{}", chain.name);
         let inputs = ports.into_iter().map(Some).collect();
-        Ok(Self { chain, conditions, specs, inputs, results, dead: None, source, exact: false })
+        Ok(Self {
+            scopes: Scopes::of(&chain),
+            chain,
+            conditions,
+            specs,
+            inputs,
+            results,
+            dead: None,
+            source,
+            exact: false,
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 mod capability;
 mod desk;
 mod error;
+pub mod gather;
 pub mod mem;
 mod middleware;
 pub mod mqueue;
@@ -16,6 +17,7 @@ mod url;
 pub use capability::{Capabilities, Flaws, Waiting, WhenFull, table_rows};
 pub use desk::{Desk, Handed, Handoff, Port};
 pub use error::QueueError;
+pub use gather::Gathered;
 pub use middleware::{MIDDLEWARES, Middleware, connect, find};
 pub use spec::{Granted, Order, QueueSpec, QueueStat};
 pub use url::{QueueUrl, UrlError};
@@ -173,6 +175,26 @@ pub trait Connection {
     /// that outlives this process: the message must not be tried again.
     fn poison_mark(&mut self, _receipt: Receipt) -> Option<*const std::sync::atomic::AtomicU32> {
         None
+    }
+
+    /// Brings a part (or a token) that was taken from the queue of `join` to
+    /// the others of its instance; see [`gather`]. When the join fires, its
+    /// parts go with this message: settling it settles them, and whoever
+    /// takes it over from a dead process makes the join fire again.
+    ///
+    /// # Errors
+    /// The table cannot be read or written, there is no room for the part, or
+    /// this middleware has no such table.
+    fn gather(
+        &mut self,
+        _receipt: Receipt,
+        _arrival: gather::Arrival,
+        _part: &Event,
+    ) -> Result<Gathered<Event>, QueueError> {
+        Err(QueueError::Refused {
+            what: format!("{}: has no joins", self.capabilities().scheme),
+            alternative: "a chain without joins, or mq:".to_owned(),
+        })
     }
 
     /// Hands over; see [`Settlement`].

@@ -4,7 +4,7 @@
 use super::children::{Children, Gone, describe};
 use super::progress::Progress;
 use super::summary::Summary;
-use crate::chain::ending::Endings;
+use crate::chain::ending::{self, Endings};
 use crate::chain::{Chain, naming};
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
@@ -170,13 +170,8 @@ impl Collector {
 
     fn take(&mut self, reply: Taken) -> std::result::Result<(), QueueError> {
         let mut event = reply.event;
+        let key = ending::key(&event);
         let control = event.control.take().unwrap_or_default();
-        let by = event.text("faasfunction").unwrap_or_default();
-        let key = match control.verdict {
-            // A message that fails in two functions makes two dead letters.
-            Some(Verdict::Dead) => format!("{}/{by}", event.id),
-            _ => event.id.clone(),
-        };
         let told = self.endings.reply(&control, &key);
         if let Some(ended) = told.ended {
             self.summary.ended(control.started_us);

@@ -153,15 +153,15 @@ fn judge(
             // A condition without end ends this process instead of hanging it.
             let _ = watchdog::install();
             let conditions = Conditions::of(chain);
-            let rules: Vec<_> = chain.rules_of(index).collect();
+            let rules = chain.rules_on(index, false);
             trial.outputs = events
                 .into_iter()
                 .map(|output| {
                     let watch = Watch::start(None);
                     let holds = conditions.judge(&rules, &output, Watch::rule);
                     drop(watch);
-                    let branches =
-                        route::branches(&rules, &holds.map_err(|error| error.to_string()));
+                    let holds = holds.map_err(|error| error.to_string());
+                    let branches = route::branches(&rules, &holds, &[]);
                     (output, branches)
                 })
                 .collect();

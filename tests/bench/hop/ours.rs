@@ -1,7 +1,8 @@
 //! The same chain by our invokers: one process for each function of a run.
 
 use super::{BODY, PATIENCE, Subject};
-use faas_common::chain::{Chain, naming, parse_text, route};
+use faas_common::chain::route::Router;
+use faas_common::chain::{Chain, Scopes, naming, parse_text};
 use faas_common::event::credit::Credit;
 use faas_common::event::{Control, Event};
 use faas_common::poll::Poller;
@@ -96,7 +97,8 @@ impl Subject for Ours {
             credit: Credit::whole(),
             ..Control::default()
         };
-        let outputs = route::start(&self.chain, &event, &control)
+        let outputs = Router { chain: &self.chain, scopes: &Scopes::of(&self.chain) }
+            .start(&event, &control, &self.chain.start)
             .into_iter()
             .map(|emission| Outgoing { queue: self.start, event: emission.event })
             .collect();

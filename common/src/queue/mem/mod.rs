@@ -4,6 +4,7 @@
 use super::{
     Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
     Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+    gather::{Arrival, Gathered, Table},
 };
 use crate::event::Event;
 use crate::poll::{Interest, Poller, Ready};
@@ -26,7 +27,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     peek: false,
     replay: false,
     atomic_settle: true,
-    gather: false,
+    gather: true,
     process_killed: Flaws { may_lose: true, may_duplicate: false },
     host_lost: Flaws { may_lose: true, may_duplicate: false },
 };
@@ -37,7 +38,10 @@ pub struct Hub(Arc<Mutex<BTreeMap<String, MemQueue>>>);
 
 #[derive(Debug, Default)]
 struct MemQueue {
-    messages: VecDeque<(Event, u32)>,
+    messages: VecDeque<Message>,
+    /// Joins, when this is the queue of one.
+    table: Table<Event>,
+    serials: u64,
     capacity: usize,
     lifo: bool,
     when_full: Option<WhenFull>,
@@ -88,9 +92,27 @@ pub struct MemConnection {
     hub: Hub,
     doorbell: Arc<EventFd>,
     open: Vec<OpenQueue>,
-    held: HashMap<u64, (String, Event, u32)>,
+    held: HashMap<u64, Held>,
     next_receipt: u64,
     pending: VecDeque<Settlement>,
+}
+
+/// A message in a queue.
+#[derive(Debug, Clone)]
+struct Message {
+    event: Event,
+    attempts: u32,
+    /// Its number in this queue, whoever takes it.
+    serial: u64,
+}
+
+/// A message that was taken.
+#[derive(Debug)]
+struct Held {
+    queue: String,
+    message: Message,
+    /// The instance of a join that fires with it.
+    fired: Option<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -133,14 +155,17 @@ impl MemConnection {
         }
         for output in settlement.outputs.drain(..) {
             if let Some(queue) = queues.get_mut(&self.open[output.queue.0 as usize].name) {
-                queue.put(output.event, 0);
+                queue.put(output.event);
             }
         }
         for receipt in settlement.taken.drain(..) {
-            if let Some((name, _, _)) = self.held.remove(&receipt.0)
-                && let Some(queue) = queues.get_mut(&name)
+            if let Some(held) = self.held.remove(&receipt.0)
+                && let Some(queue) = queues.get_mut(&held.queue)
             {
                 queue.held -= 1;
+                if let Some((key, claim)) = held.fired {
+                    queue.table.done(&key, &claim);
+                }
             }
         }
         Ok(Settled::Done)
@@ -148,7 +173,7 @@ impl MemConnection {
 }
 
 impl MemQueue {
-    fn put(&mut self, event: Event, attempts: u32) {
+    fn put(&mut self, event: Event) {
         if self.messages.len() >= self.capacity {
             match self.when_full {
                 Some(WhenFull::DropOldest) => drop(self.messages.pop_front()),
@@ -156,13 +181,14 @@ impl MemQueue {
                 _ => {}
             }
         }
-        self.messages.push_back((event, attempts));
+        self.serials += 1;
+        self.messages.push_back(Message { event, attempts: 0, serial: self.serials });
         if let Some(doorbell) = self.waiting.pop_front() {
             ring(&doorbell);
         }
     }
 
-    fn take(&mut self) -> Option<(Event, u32)> {
+    fn take(&mut self) -> Option<Message> {
         let taken = if self.lifo { self.messages.pop_back() } else { self.messages.pop_front() };
         if taken.is_some() {
             self.held += 1;
@@ -264,19 +290,37 @@ impl Connection for MemConnection {
         let name = &self.open[id.0 as usize].name;
         let queue = queues.get_mut(name).ok_or(QueueError::NoSuchQueue)?;
         for _ in 0..max {
-            let Some((event, attempts)) = queue.take() else { break };
+            let Some(message) = queue.take() else { break };
             self.next_receipt += 1;
             let receipt = Receipt(self.next_receipt);
-            self.held.insert(receipt.0, (name.clone(), event.clone(), attempts));
+            let Message { event, attempts, .. } = message.clone();
+            self.held.insert(receipt.0, Held { queue: name.clone(), message, fired: None });
             into.push(Taken { receipt, queue: id, event, attempts, fault: None });
         }
         Ok(())
     }
 
     fn count_attempt(&mut self, receipt: Receipt) {
-        if let Some((_, _, attempts)) = self.held.get_mut(&receipt.0) {
-            *attempts += 1;
+        if let Some(held) = self.held.get_mut(&receipt.0) {
+            held.message.attempts += 1;
         }
+    }
+
+    fn gather(
+        &mut self,
+        receipt: Receipt,
+        mut arrival: Arrival,
+        part: &Event,
+    ) -> Result<Gathered<Event>, QueueError> {
+        let held = self.held.get_mut(&receipt.0).ok_or(QueueError::NoSuchQueue)?;
+        let mut queues = self.hub.lock();
+        let queue = queues.get_mut(&held.queue).ok_or(QueueError::NoSuchQueue)?;
+        arrival.claim = held.message.serial.to_string();
+        let gathered = queue.table.arrive(&arrival, || part.clone());
+        if matches!(gathered, Gathered::Fires(_)) {
+            held.fired = Some((arrival.key, arrival.claim));
+        }
+        Ok(gathered)
     }
 
     fn settle(&mut self, settlement: &mut Settlement) -> Result<Settled, QueueError> {
@@ -319,10 +363,10 @@ impl Drop for MemConnection {
     /// What was taken and not settled goes back to where it was.
     fn drop(&mut self) {
         let mut queues = self.hub.lock();
-        for (_, (name, event, attempts)) in self.held.drain() {
-            if let Some(queue) = queues.get_mut(&name) {
+        for (_, held) in self.held.drain() {
+            if let Some(queue) = queues.get_mut(&held.queue) {
                 queue.held -= 1;
-                queue.messages.push_front((event, attempts));
+                queue.messages.push_front(held.message);
                 if let Some(doorbell) = queue.waiting.pop_front() {
                     ring(&doorbell);
                 }
