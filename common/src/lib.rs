@@ -17,6 +17,7 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod invoker;
+pub mod journal;
 pub mod limits;
 pub mod poll;
 pub mod queue;

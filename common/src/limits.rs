@@ -44,6 +44,10 @@ pub const STDERR_KEPT: usize = 2 << 10;
 /// their invoker or their guard and not by a fault of the function.
 pub const CRASHES_MAX: u32 = 3;
 
+/// Messages of one function that may be done and wait for their turn, where
+/// the order of intake is kept; beyond it the function's intake pauses.
+pub const ORDER_WAITING_MAX: usize = 256;
+
 /// Dead letters of one function that may wait for room in their queue before
 /// the function's intake pauses.
 pub const DEAD_WAITING_MAX: usize = 1_000;

@@ -175,12 +175,15 @@ fn letter(event: Event, reason: String) -> Event {
 
 impl RunStart {
     fn control(&self, trigger: &str, number: u64) -> Control {
+        let now_us = clock::unix_us();
+        let deadline_us = u64::try_from(self.chain.deadline.as_micros()).unwrap_or(u64::MAX);
         Control {
             run: self.run.clone(),
             version: self.chain.digest.clone(),
             invocation: ending::name(trigger, number),
             credit: Credit::whole(),
-            started_us: clock::unix_us(),
+            started_us: now_us,
+            deadline_us: now_us.saturating_add(deadline_us),
             ..Control::default()
         }
     }

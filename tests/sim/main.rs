@@ -68,12 +68,8 @@ fn the_same_seed_gives_the_same_run() {
 
 #[test]
 fn bugs_put_back_on_purpose_are_found() {
-    let bugs = [
-        Bug::CountedCredit,
-        Bug::AcknowledgedBeforeGathered,
-        Bug::RandomIds,
-        Bug::ScopeNotClosed,
-    ];
+    let bugs =
+        [Bug::CountedCredit, Bug::AcknowledgedBeforeGathered, Bug::RandomIds, Bug::ScopeNotClosed];
     for bug in bugs {
         let found = (0..SEEDS_PER_BUG).find_map(|seed| simulate(seed, bug).err());
         let found = found.unwrap_or_else(|| panic!("{bug:?} is not found"));

@@ -88,8 +88,7 @@ impl World {
     pub fn new(seed: u64, bug: Bug) -> Self {
         let mut die = Die::of(seed);
         let chain = graph::random(&mut die);
-        let delivery =
-            [Delivery::Once, Delivery::Again, Delivery::Otherwise][(seed % 3) as usize];
+        let delivery = [Delivery::Once, Delivery::Again, Delivery::Otherwise][(seed % 3) as usize];
         Self {
             seed,
             die,
@@ -121,8 +120,7 @@ impl World {
                 credit: Credit::whole(),
                 ..Control::default()
             };
-            let event =
-                Event::bare(format!("in{number}"), "/sim".into(), "text/plain", vec![]);
+            let event = Event::bare(format!("in{number}"), "/sim".into(), "text/plain", vec![]);
             let start = self.router().start(&event, &control, &self.chain.start);
             self.send(&control.invocation, start);
         }
@@ -207,8 +205,7 @@ impl World {
         let mut arrival = Arrival::of_event(event, join as u32, of)
             .ok_or_else(|| format!("a part without an instance of f{join}: {event:?}"))?;
         arrival.claim = item.serial.to_string();
-        let gathered =
-            self.tables.entry(join).or_default().arrive(&arrival, || event.clone());
+        let gathered = self.tables.entry(join).or_default().arrive(&arrival, || event.clone());
         if self.crashes() {
             self.again(item);
             return Ok(());
@@ -359,7 +356,6 @@ impl World {
 
     fn check_the_end(&self) -> Result<(), String> {
         if self.ended.len() != 2 {
-            
             return Err(format!("{} of 2 invocations ended", self.ended.len()));
         }
         match self.tables.iter().find(|(_, table)| !table.is_idle()) {

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use faas_common::cli::generate::Generate;
-use faas_common::cli::shared::{PipeFlags, duration};
+use faas_common::cli::shared::{Delivery, PipeFlags, duration};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +48,14 @@ pub struct Cli {
     /// First wait between attempts; it doubles, with full jitter, up to 30s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub backoff: Option<Duration>,
+    /// Hand over in the order of intake; a retry holds up what follows. Within
+    /// this invoker only
+    #[arg(short, long)]
+    pub keep_order: bool,
+    /// How often a message may be delivered to the function
+    /// [default: at-least-once, or what the chain says]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub deliver: Option<Delivery>,
     /// What the program prints: one body, a body a line, an event a line
     #[arg(long, value_enum, value_name = "WHAT")]
     pub emit: Option<EmitFlag>,

@@ -3,19 +3,21 @@
 use crate::cli::{Cli, EmitFlag};
 use faas_common::chain::{Emit, Function, FunctionInput};
 use faas_common::cli::log::Log;
+use faas_common::cli::shared::Delivery;
 use faas_common::cli::shared::{named_queue, queue_url, ready};
 use faas_common::error::Failure;
 use faas_common::exit::Exit;
 use faas_common::invoker::{DeadSink, Invoker, Routing, Serve, Until};
 use faas_common::poll::Poller;
 use faas_common::queue::{self, Desk, Port, QueueUrl};
-use faas_common::runner::join;
+use faas_common::runner::join::{self, ServeOptions};
 use std::path::Path;
 use std::rc::Rc;
 
 type Outcome<T> = Result<T, Vec<Failure>>;
 
 pub fn run(cli: Cli) -> Outcome<Exit> {
+    Delivery::check(cli.deliver).map_err(|failure| vec![failure])?;
     let poller = Poller::new().map_err(|e| vec![Failure::io("open", "an epoll set", &e)])?;
     let (poller, mut until) = (Rc::new(poller), Until::default());
     (until.idle, until.count) = (cli.idle, cli.count);
@@ -51,9 +53,14 @@ fn serve_chain(cli: &Cli, file: &Path, desk: &mut Desk) -> Outcome<(Routing, Vec
     join::check_run(&chain, run, file).map_err(one)?;
     let functions = join::functions(&chain, &cli.functions).map_err(one)?;
     let connection = desk.add(join::connect_run().map_err(one)?);
+    let options = ServeOptions {
+        jobs: cli.jobs,
+        deliver: cli.deliver.map(Delivery::deliver),
+        keep_order: cli.keep_order,
+    };
     let serve = functions
         .into_iter()
-        .map(|function| join::serve(&chain, function, run, cli.jobs, desk, connection))
+        .map(|function| join::serve(&chain, function, run, options, desk, connection))
         .collect::<Result<Vec<_>, _>>()
         .map_err(one)?;
     let routing = Routing::run(chain, run, desk, connection).map_err(one)?;
@@ -87,7 +94,16 @@ fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Fa
     let folder =
         std::env::current_dir().map_err(|e| Failure::io("find", "the working directory", &e))?;
     let routing = Routing::single(function, &folder, target, dead, cli.pipe.exact)?;
-    Ok((routing, vec![Serve { function: 0, from: source, concurrency }]))
+    Ok((
+        routing,
+        vec![Serve {
+            function: 0,
+            from: source,
+            concurrency,
+            at_most_once: cli.deliver == Some(Delivery::AtMostOnce),
+            keep_order: cli.keep_order,
+        }],
+    ))
 }
 
 fn function(cli: &Cli, name: &str) -> Function {

@@ -4,7 +4,6 @@ use super::flaw::Flaw;
 use super::model::{Chain, Deliver, KeepWarm, Layout, QueueWish, WorkerKind};
 use super::source::Source;
 use crate::queue::{Capabilities, Order, WhenFull};
-use std::time::Duration;
 
 /// A wish that is not kept; the run goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,6 @@ pub fn gate(chain: &Chain, text: &str, middleware: &Capabilities) -> Vec<Flaw> {
     for function in &chain.functions {
         let path = format!("functions.{}", function.name);
         let asked = [
-            (function.join.is_some(), "join"),
             (function.url.is_some(), "url"),
             (function.worker == WorkerKind::Filter, "worker: filter"),
             (function.ahead, "ahead"),
@@ -37,30 +35,27 @@ pub fn gate(chain: &Chain, text: &str, middleware: &Capabilities) -> Vec<Flaw> {
             not_yet(format!("{path}.{member}"), key);
         }
     }
-    for (index, rule) in chain.rules.iter().enumerate() {
-        if rule.at_most.is_some() {
-            not_yet(format!("rules[{index}].at_most"), "at_most");
-        }
-        if rule.on_dead {
-            not_yet(format!("rules[{index}].on"), "on: dead");
-        }
-    }
     if chain.layout == Layout::Shared {
         not_yet("layout".to_owned(), "layout: shared");
-    }
-    if chain.deadline != Duration::from_secs(3600) {
-        not_yet("deadline".to_owned(), "deadline");
-    }
-    if chain.deliver != Deliver::AtLeastOnce {
-        not_yet("deliver".to_owned(), "deliver");
     }
     for (name, wish) in &chain.queues {
         let path = format!("queues.{name}");
         if wish.via.as_deref().is_some_and(|via| via.split(':').next() != Some("mq")) {
             not_yet(format!("{path}.via"), "via");
         }
-        if wish.deliver.is_some_and(|deliver| deliver != Deliver::AtLeastOnce) {
-            not_yet(format!("{path}.deliver"), "deliver");
+    }
+    let asked =
+        chain.queues.iter().map(|(name, wish)| (format!("queues.{name}.deliver"), wish.deliver));
+    for (path, deliver) in asked.chain([("deliver".to_owned(), Some(chain.deliver))]) {
+        if deliver == Some(Deliver::ExactlyOnce) {
+            let (what, cure) = no_exactly_once(middleware);
+            source.flaw_at(&path, what, cure);
+        }
+    }
+    if !middleware.gather {
+        for function in chain.functions.iter().filter(|function| function.join.is_some()) {
+            let what = format!("{}: has no joins", middleware.scheme);
+            source.flaw_at(&format!("functions.{}.join", function.name), what, "mq:");
         }
     }
     for (name, wish) in chain.queues.iter().filter(|(name, _)| *name != "*") {
@@ -69,6 +64,15 @@ pub fn gate(chain: &Chain, text: &str, middleware: &Capabilities) -> Vec<Flaw> {
         }
     }
     source.flaws
+}
+
+/// Why a middleware delivers nothing exactly once, and what to do instead.
+pub fn no_exactly_once(middleware: &Capabilities) -> (String, &'static str) {
+    let what = format!(
+        "{}: cannot deliver exactly once: sending and acknowledging are two steps",
+        middleware.scheme
+    );
+    (what, "\"at-least-once\", and functions that know FAAS_IDEMPOTENCY_KEY")
 }
 
 /// Wishes under `*` that the middleware does not keep; `capacity_max` is what

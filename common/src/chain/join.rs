@@ -2,7 +2,9 @@
 
 use super::model::{Chain, FunctionInput, Join};
 use super::scopes::Scopes;
-use crate::event::{Body, Control, Event, MediaKind, Show, id, is_json, media_kind, print_envelope};
+use crate::event::{
+    Body, Control, Event, MediaKind, Show, id, is_json, media_kind, print_envelope,
+};
 use crate::limits;
 use crate::queue::gather::Firing;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -55,12 +57,8 @@ pub fn assemble(
     };
     let flaw = match function.join {
         _ if !fits => Some("join: its parts are over the limit of 1 GiB".to_owned()),
-        Some(Join::Of(of)) if firing.short => {
-            Some(format!("join: {} of {of}", firing.parts.len()))
-        }
-        Some(Join::All)
-            if firing.failed && function.failed == super::model::Failed::Dead =>
-        {
+        Some(Join::Of(of)) if firing.short => Some(format!("join: {} of {of}", firing.parts.len())),
+        Some(Join::All) if firing.failed && function.failed == super::model::Failed::Dead => {
             Some("join: a part failed".to_owned())
         }
         _ => None,

@@ -19,12 +19,12 @@ mod source;
 mod validate;
 
 pub use flaw::{ChainError, Flaw};
-pub use gate::{Note, gate, notes};
-pub use scopes::Scopes;
+pub use gate::{Note, gate, no_exactly_once, notes};
 pub use model::{
     Chain, Deliver, Emit, Empty, ExitAction, Failed, Function, FunctionInput, Join, KeepWarm,
     Layout, QueueWish, Rule, RunSpec, Target, WorkerKind,
 };
+pub use scopes::Scopes;
 
 use crate::event::id;
 use std::path::Path;

@@ -36,6 +36,12 @@ impl Chain {
         self.functions.iter().position(|function| function.name == name)
     }
 
+    /// How messages are delivered to a function.
+    pub fn deliver_to(&self, function: usize) -> Deliver {
+        let of = |name: &str| self.queues.get(name).and_then(|wish| wish.deliver);
+        of(&self.functions[function].name).or_else(|| of("*")).unwrap_or(self.deliver)
+    }
+
     /// Rules for what a function makes, or with `on_dead` for what failed in it.
     pub fn rules_on(&self, function: usize, on_dead: bool) -> Vec<(usize, &Rule)> {
         self.rules_of(function).filter(|(_, rule)| rule.on_dead == on_dead).collect()

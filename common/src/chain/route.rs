@@ -104,9 +104,8 @@ impl Router<'_> {
             })
             .collect();
         for join in (0..self.chain.functions.len()).filter(|&f| self.is_join(f)) {
-            let reaching = |e: &&mut Emission| {
-                e.to.is_some_and(|to| self.scopes.ahead(to).contains(&join))
-            };
+            let reaching =
+                |e: &&mut Emission| e.to.is_some_and(|to| self.scopes.ahead(to).contains(&join));
             let mut reaching: Vec<_> = emissions.iter_mut().filter(reaching).collect();
             let shares = Credit::whole().split(reaching.len().max(1));
             for (emission, share) in reaching.iter_mut().zip(shares) {
@@ -199,9 +198,7 @@ impl Way<'_> {
 
     fn send(&self, output: &Event, branch: &Branch, position: usize, credit: Credit) -> Emission {
         let (label, target, to, verdict) = match branch {
-            Branch::Function { rule, to } => {
-                (rule.to_string(), self.name(*to), Some(*to), None)
-            }
+            Branch::Function { rule, to } => (rule.to_string(), self.name(*to), Some(*to), None),
             Branch::Result { rule } => {
                 let label = rule.map_or_else(|| "result".to_owned(), |rule| rule.to_string());
                 (label, "@result", None, Some(Verdict::Result))

@@ -205,11 +205,8 @@ impl Paths {
     fn count(chain: &Chain, kept: &[Edge], origin: &[usize], join: usize) -> Self {
         let reached = reach(kept, origin, |edge| (edge.from, edge.to));
         // What is sent on from the join itself has left its instance.
-        let inner: Vec<Edge> = kept
-            .iter()
-            .filter(|e| e.from != join && reached.contains(&e.from))
-            .copied()
-            .collect();
+        let inner: Vec<Edge> =
+            kept.iter().filter(|e| e.from != join && reached.contains(&e.from)).copied().collect();
         let functions = chain.functions.len();
         let mut paths = Self { come: vec![0; functions] };
         origin.iter().for_each(|&start| paths.come[start] += 1);

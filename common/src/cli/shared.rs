@@ -1,5 +1,6 @@
 //! Flags that several tools have, and how their values are read.
 
+use crate::chain::Deliver;
 use crate::error::Failure;
 use crate::event::Show;
 use crate::event::shape::{InShape, Origin, OutShape};
@@ -101,4 +102,39 @@ pub fn ready(fd: Option<u32>) -> Result<(), Failure> {
         .open(&path)
         .and_then(|mut file| std::io::Write::write_all(&mut file, b"ready\n"))
         .map_err(|error| Failure::io("write to", path, &error))
+}
+
+/// How often a message may be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Delivery {
+    /// Settled before the function runs: never twice, perhaps not at all
+    AtMostOnce,
+    /// Settled when its outputs have arrived: perhaps twice
+    AtLeastOnce,
+    /// Inside the middleware, where it can
+    ExactlyOnce,
+}
+
+impl Delivery {
+    /// As the chain file says it.
+    pub fn deliver(self) -> Deliver {
+        match self {
+            Self::AtMostOnce => Deliver::AtMostOnce,
+            Self::AtLeastOnce => Deliver::AtLeastOnce,
+            Self::ExactlyOnce => Deliver::ExactlyOnce,
+        }
+    }
+
+    /// Refuses what the queues of this host cannot keep.
+    ///
+    /// # Errors
+    /// It is exactly once.
+    pub fn check(delivery: Option<Self>) -> Result<(), Failure> {
+        if delivery != Some(Self::ExactlyOnce) {
+            return Ok(());
+        }
+        let (what, cure) = crate::chain::no_exactly_once(&crate::queue::mqueue::CAPABILITIES);
+        Err(Failure::new(Exit::Usage, "deliver", "exactly-once", what)
+            .cure(format!("--deliver {}", cure.replace('"', ""))))
+    }
 }

@@ -1,8 +1,11 @@
 //! Calls: starting them, and watching them while they run.
 
+use super::intake::deadline_us;
 use super::timers::Timer;
 use super::{CALLS, GUARD, Invoker, Work};
 use crate::chain::FunctionInput;
+use crate::clock;
+use crate::event::Event;
 use crate::limits::{KILL_MAX_MS, STDERR_PER_CALL_MAX};
 use crate::poll::Interest;
 use crate::queue::QueueError;
@@ -15,7 +18,9 @@ impl Invoker {
     pub(super) fn start(&mut self, mut work: Work) -> Result<(), QueueError> {
         let serve = &self.served[work.served].serve;
         let (from, index) = (serve.from, serve.function);
-        self.desk.connection(from.connection).count_attempt(work.receipt);
+        if let Some(receipt) = work.receipt {
+            self.desk.connection(from.connection).count_attempt(receipt);
+        }
         work.attempts += 1;
         self.tally.retried += u64::from(work.attempts > 1);
         self.served[work.served].running += 1;
@@ -36,7 +41,7 @@ impl Invoker {
         };
         match started {
             Ok(running) => {
-                work.due = Instant::now().checked_add(function.timeout);
+                work.due = Instant::now().checked_add(time_left(function.timeout, &work.event));
                 if let Some(due) = work.due {
                     self.timers.set(due, Timer::Timeout(call));
                 }
@@ -128,6 +133,13 @@ impl Invoker {
         }
         Ok(())
     }
+}
+
+/// The time of a call: the function's own, or what its invocation has left.
+fn time_left(timeout: Duration, event: &Event) -> Duration {
+    let left =
+        deadline_us(event).map(|due| Duration::from_micros(due.saturating_sub(clock::unix_us())));
+    left.map_or(timeout, |left| timeout.min(left))
 }
 
 /// A function's stderr is its log: passed on in whole lines, with its name

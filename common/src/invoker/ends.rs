@@ -9,7 +9,7 @@ use crate::chain::ExitAction;
 use crate::chain::route::{self, Branch, Emission};
 use crate::clock;
 use crate::event::{Event, Verdict};
-use crate::limits::CRASHES_MAX;
+use crate::limits::{CRASHES_MAX, IDLE_LOOK_MS};
 use crate::queue::{Handed, Handoff, Port, QueueError};
 use crate::worker::exec::{CallEnd, Kill};
 use crate::worker::retry;
@@ -40,13 +40,13 @@ impl Invoker {
         };
         // An attempt that ended with its guard is no fault of the function.
         let crashes = if end == CallEnd::GuardDied { CRASHES_MAX } else { 0 };
+        // What is settled already must not be delivered again.
+        let is_last = work.receipt.is_none() || work.attempts > function.retries + crashes;
         match action {
             ExitAction::Ok => self.succeed(work, output, stderr),
             ExitAction::Drop => self.emit(work, Vec::new()),
             ExitAction::Dead => self.bury(work, end.to_string(), Some(end), stderr),
-            ExitAction::Retry if work.attempts > function.retries + crashes => {
-                self.bury(work, end.to_string(), Some(end), stderr)
-            }
+            ExitAction::Retry if is_last => self.bury(work, end.to_string(), Some(end), stderr),
             ExitAction::Retry => {
                 let pause = retry::wait(function.backoff, work.attempts, clock::random_u64());
                 self.back_off(work, pause);
@@ -70,6 +70,14 @@ impl Invoker {
             self.log.line(&format!("{name} {end}; going on with fewer calls at once (ulimit -n)"));
         }
         self.back_off(work, Duration::from_millis(20));
+    }
+
+    /// There is no room to keep a part: it waits, and that is no attempt.
+    pub(super) fn wait_for_room(&mut self, work: Work, error: &QueueError) {
+        if !std::mem::replace(&mut self.scarcity_said, true) {
+            self.log.line(&format!("waiting: {error}"));
+        }
+        self.back_off(work, Duration::from_millis(IDLE_LOOK_MS));
     }
 
     fn succeed(&mut self, work: Work, output: Vec<u8>, stderr: Vec<u8>) -> Result<(), QueueError> {
@@ -106,7 +114,8 @@ impl Invoker {
             return route::branches(&rules, &Ok(vec![false; rules.len()]), counts);
         }
         let from = self.served[work.served].serve.from;
-        let mark = self.desk.connection(from.connection).poison_mark(work.receipt);
+        let connection = self.desk.connection(from.connection);
+        let mark = work.receipt.and_then(|receipt| connection.poison_mark(receipt));
         let watch = Watch::start(mark);
         let holds = self.routing.conditions.judge(&rules, output, Watch::rule);
         drop(watch);
@@ -126,7 +135,8 @@ impl Invoker {
         self.send(work, emissions)
     }
 
-    /// The message becomes a dead letter, and that is said.
+    /// The message failed: it goes by the function's rules for that, or
+    /// becomes a dead letter, and that is said.
     pub(super) fn bury(
         &mut self,
         work: Work,
@@ -134,6 +144,16 @@ impl Invoker {
         end: Option<CallEnd>,
         stderr: Vec<u8>,
     ) -> Result<(), QueueError> {
+        let function = self.served[work.served].serve.function;
+        if !self.routing.chain.rules_on(function, true).is_empty() {
+            let letter = self.letter(&work, reason.clone(), end, &stderr);
+            let branches = self.judge(&work, function, &letter, true);
+            if !branches.iter().any(|branch| matches!(branch, Branch::Dead(_))) {
+                let outputs = vec![(letter, branches)];
+                let emissions = self.routing.router().emit(function, &work.event, outputs);
+                return self.send(work, emissions);
+            }
+        }
         self.tell_of(&work.event.id, work.served, &reason);
         self.bury_told(work, reason, end, stderr)
     }
@@ -147,37 +167,71 @@ impl Invoker {
         stderr: Vec<u8>,
     ) -> Result<(), QueueError> {
         let function = self.served[work.served].serve.function;
+        let letter = self.letter(&work, reason, end, &stderr);
+        let emissions = self.routing.router().dead(function, letter);
+        self.send(work, emissions)
+    }
+
+    fn letter(&self, work: &Work, reason: String, end: Option<CallEnd>, stderr: &[u8]) -> Event {
+        let function = self.served[work.served].serve.function;
         let obituary = Obituary {
             reason,
             function: self.routing.chain.functions[function].name.clone(),
             attempts: work.attempts,
             exit: end.map(|end| end.to_string()),
-            stderr: String::from_utf8_lossy(&stderr).trim_end().to_owned(),
+            stderr: String::from_utf8_lossy(stderr).trim_end().to_owned(),
         };
-        let letter = obituary.letter(work.event.clone());
-        let emissions = self.routing.router().dead(function, letter);
-        self.send(work, emissions)
+        obituary.letter(work.event.clone())
+    }
+
+    /// Settles a message that is delivered at most once, before its function
+    /// runs. With nothing to send there is nothing to wait for.
+    pub(super) fn settle_first(&mut self, work: &mut Work) -> Result<(), QueueError> {
+        let from = self.served[work.served].serve.from;
+        let Some(receipt) = work.receipt.take() else { return Ok(()) };
+        let taken = Some((from.connection, receipt));
+        self.desk.hand_over(Handoff { taken, outputs: Vec::new() }).map(drop)
+    }
+
+    /// Hands over, in the order of intake where that is kept.
+    pub(super) fn send(&mut self, work: Work, emissions: Vec<Emission>) -> Result<(), QueueError> {
+        let index = work.served;
+        if !self.served[index].serve.keep_order {
+            return self.hand_over(work, emissions).map(drop);
+        }
+        self.served[index].turns.push(work, emissions);
+        self.take_turns(index)
+    }
+
+    /// Hands over what has its turn.
+    pub(super) fn take_turns(&mut self, index: usize) -> Result<(), QueueError> {
+        while let Some((work, emissions)) = self.served[index].turns.pop() {
+            let waits = self.hand_over(work, emissions)?;
+            self.served[index].turns.set_busy(waits);
+        }
+        Ok(())
     }
 
     /// Hands over: each emission to its queue, then the message is settled.
-    fn send(&mut self, work: Work, emissions: Vec<Emission>) -> Result<(), QueueError> {
+    /// Returns whether that waits for room.
+    fn hand_over(&mut self, work: Work, emissions: Vec<Emission>) -> Result<bool, QueueError> {
         let from = self.served[work.served].serve.from;
         // A dead letter with a queue of its own holds no worker while it waits.
         let is_letter = self.routing.dead.is_some() && emissions.iter().all(is_dead);
-        let mut handoff =
-            Handoff { taken: Some((from.connection, work.receipt)), outputs: Vec::new() };
+        let taken = work.receipt.map(|receipt| (from.connection, receipt));
+        let mut handoff = Handoff { taken, outputs: Vec::new() };
         for emission in emissions {
             if let Some((port, event)) = self.address(emission)? {
                 handoff.outputs.push((port, event));
             }
         }
         match self.desk.hand_over(handoff)? {
-            Handed::Done => Ok(()),
+            Handed::Done => Ok(false),
             Handed::Later(ticket) => {
                 let served = &mut self.served[work.served];
                 *(if is_letter { &mut served.burying } else { &mut served.handing }) += 1;
                 self.handing.insert(ticket, (work.served, is_letter));
-                Ok(())
+                Ok(true)
             }
             // Its own results cannot be shown in the shape that was asked for.
             Handed::Refused(error) => {
@@ -185,7 +239,10 @@ impl Invoker {
                 let to_pipe = self.is_pipe(self.routing.results);
                 let action = if to_pipe { "print" } else { "send on" };
                 self.log.failure(&error.failure(action, &work.event.id));
-                self.bury_told(work, error.to_string(), None, Vec::new())
+                let letter = self.letter(&work, error.to_string(), None, &[]);
+                let function = self.served[work.served].serve.function;
+                let emissions = self.routing.router().dead(function, letter);
+                self.hand_over(work, emissions)
             }
         }
     }
@@ -229,11 +286,12 @@ impl Invoker {
     }
 
     /// A hand-off that waited is done.
-    pub(super) fn handed(&mut self, ticket: u64) {
-        if let Some((served, is_letter)) = self.handing.remove(&ticket) {
-            let served = &mut self.served[served];
-            *(if is_letter { &mut served.burying } else { &mut served.handing }) -= 1;
-        }
+    pub(super) fn handed(&mut self, ticket: u64) -> Result<(), QueueError> {
+        let Some((index, is_letter)) = self.handing.remove(&ticket) else { return Ok(()) };
+        let served = &mut self.served[index];
+        *(if is_letter { &mut served.burying } else { &mut served.handing }) -= 1;
+        served.turns.set_busy(false);
+        self.take_turns(index)
     }
 }
 

@@ -1,7 +1,12 @@
 //! Taking messages: never more than there are free workers for.
 
+use super::Work;
 use super::{Invoker, Stop};
-use crate::limits::{BACKOFF_WAITING_MAX, CRASHES_MAX, DEAD_WAITING_MAX};
+use crate::chain::{Join, join};
+use crate::clock;
+use crate::event::Event;
+use crate::limits::{BACKOFF_WAITING_MAX, CRASHES_MAX, DEAD_WAITING_MAX, ORDER_WAITING_MAX};
+use crate::queue::gather::{Arrival, Firing, Gathered};
 use crate::queue::{QueueError, Taken};
 use std::time::Instant;
 
@@ -35,8 +40,9 @@ impl Invoker {
     fn free_workers(&self, index: usize) -> usize {
         let served = &self.served[index];
         let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(self.taken));
-        let waiting =
-            served.backing_off >= BACKOFF_WAITING_MAX || served.burying >= DEAD_WAITING_MAX;
+        let waiting = served.backing_off >= BACKOFF_WAITING_MAX
+            || served.burying >= DEAD_WAITING_MAX
+            || served.turns.len() >= ORDER_WAITING_MAX;
         if self.stop != Stop::No || waiting {
             return 0;
         }
@@ -59,7 +65,7 @@ impl Invoker {
             }
             let Some(work) = served.due.pop_front() else { return Ok(()) };
             served.backing_off -= 1;
-            self.start(work)?;
+            self.admit(work)?;
         }
     }
 
@@ -74,10 +80,12 @@ impl Invoker {
     fn begin(&mut self, served: usize, taken: Taken) -> Result<(), QueueError> {
         self.next_work += 1;
         let failure = taken.failure();
-        let work = super::Work {
+        let work = Work {
             number: self.next_work,
             served,
-            receipt: taken.receipt,
+            receipt: Some(taken.receipt),
+            order: self.served[served].turns.take(),
+            admitted: false,
             event: taken.event,
             attempts: taken.attempts,
             stderr_line: Vec::new(),
@@ -88,12 +96,85 @@ impl Invoker {
             failure.iter().for_each(|failure| self.log.failure(failure));
             return self.bury_told(work, fault, None, Vec::new());
         }
-        let function = &self.routing.chain.functions[self.served[served].serve.function];
-        if work.attempts > function.retries.saturating_add(CRASHES_MAX) {
+        self.admit(work)
+    }
+
+    /// What comes before a call: a part goes to the others of its join, what
+    /// is past its time ends, what is delivered at most once is settled.
+    fn admit(&mut self, mut work: Work) -> Result<(), QueueError> {
+        let index = self.served[work.served].serve.function;
+        let function = &self.routing.chain.functions[index];
+        let retries = function.retries;
+        let control = work.event.control.as_deref();
+        let is_token = control.is_some_and(|control| control.token.is_some());
+        if !is_token && deadline_us(&work.event).is_some_and(|due| clock::unix_us() >= due) {
+            return self.bury(work, "expired".to_owned(), None, Vec::new());
+        }
+        let is_gathered = control.is_some_and(|control| control.gathered);
+        if let (Some(join), false) = (function.join, is_gathered) {
+            return self.gather(work, index, join);
+        }
+        if work.attempts > retries.saturating_add(CRASHES_MAX) {
             let reason =
                 format!("its invoker was killed during attempt {}, the last", work.attempts);
             return self.bury(work, reason, None, Vec::new());
         }
+        if self.served[work.served].serve.at_most_once && !work.admitted {
+            work.admitted = true;
+            self.settle_first(&mut work)?;
+        }
         self.start(work)
     }
+
+    /// Brings a part to the others of its join.
+    fn gather(&mut self, mut work: Work, index: usize, join: Join) -> Result<(), QueueError> {
+        let of = match join {
+            Join::All => None,
+            Join::Of(of) => Some(of),
+        };
+        let Some(arrival) = Arrival::of_event(&work.event, index as u32, of) else {
+            let reason = "join: it is no part of an invocation".to_owned();
+            return self.bury(work, reason, None, Vec::new());
+        };
+        let instance = arrival.key.rsplit('/').next().unwrap_or_default().to_owned();
+        let connection = self.served[work.served].serve.from.connection;
+        let Some(receipt) = work.receipt else { return Ok(()) };
+        match self.desk.connection(connection).gather(receipt, arrival, &work.event) {
+            Ok(Gathered::Kept) => self.send(work, Vec::new()),
+            Ok(Gathered::Late(load)) => {
+                let router = self.routing.router();
+                let rest = router.late(index, &work.event, load.credit, load.joins);
+                self.send(work, rest)
+            }
+            Ok(Gathered::Fires(firing)) => {
+                let joined = self.assemble(index, &instance, &firing)?;
+                work.event = joined.event;
+                match joined.flaw {
+                    Some(reason) => self.bury(work, reason, None, Vec::new()),
+                    None => self.admit(work),
+                }
+            }
+            Err(error @ QueueError::NoRoom { .. }) => {
+                self.wait_for_room(work, &error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn assemble(
+        &self,
+        index: usize,
+        instance: &str,
+        firing: &Firing<Event>,
+    ) -> Result<join::Joined, QueueError> {
+        let routing = &self.routing;
+        join::assemble(&routing.chain, &routing.scopes, index, instance, firing)
+            .map_err(QueueError::io("reading a part of a join"))
+    }
+}
+
+/// When the time of an event's invocation is over, in Unix microseconds.
+pub(super) fn deadline_us(event: &Event) -> Option<u64> {
+    event.control.as_ref().map(|control| control.deadline_us).filter(|due| *due > 0)
 }

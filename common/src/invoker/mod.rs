@@ -6,6 +6,7 @@ mod calls;
 pub mod dead;
 mod ends;
 mod intake;
+mod order;
 pub mod outputs;
 mod routing;
 mod timers;
@@ -45,6 +46,10 @@ pub struct Serve {
     pub from: Port,
     /// Calls at once.
     pub concurrency: usize,
+    /// Settle before the function runs, and never try again.
+    pub at_most_once: bool,
+    /// Hand over in the order of intake.
+    pub keep_order: bool,
 }
 
 /// When an invoker ends by itself.
@@ -70,6 +75,8 @@ struct Served {
     due: VecDeque<Work>,
     /// Dead letters that wait for room in their queue; they hold no worker.
     burying: usize,
+    /// What is done and waits for its turn in the order of intake.
+    turns: order::Turns,
     /// Whether there may be something to take.
     look: bool,
     listening: bool,
@@ -143,6 +150,7 @@ impl Invoker {
                 backing_off: 0,
                 due: VecDeque::new(),
                 burying: 0,
+                turns: order::Turns::default(),
                 look: true,
                 listening: false,
             })
@@ -215,7 +223,7 @@ impl Invoker {
             self.on_timer(timer)?;
         }
         for ticket in self.desk.advance()? {
-            self.handed(ticket);
+            self.handed(ticket)?;
         }
         if self.looked.elapsed() >= Duration::from_millis(IDLE_LOOK_MS) {
             self.look_after()?;
@@ -321,7 +329,8 @@ impl Invoker {
         let kept = self.stop != Stop::No && !self.reads_pipe();
         let patience = Duration::from_millis(DRAIN_MAX_MS);
         let drained = kept && self.stopped_at.is_none_or(|at| at.elapsed() >= patience);
-        let backing_off = self.served.iter().any(|served| served.backing_off > 0);
+        let backing_off =
+            self.served.iter().any(|served| served.backing_off > 0 || !served.turns.is_empty());
         if !self.calls.is_empty() || (self.desk.is_waiting() && !drained) {
             if self.calls.is_empty() && !backing_off && self.is_enough() {
                 // All that is left is to find room; the queues keep it too.

@@ -10,7 +10,14 @@ pub(super) struct Work {
     pub(super) number: u64,
     /// Index of the served function.
     pub(super) served: usize,
-    pub(super) receipt: Receipt,
+    /// What settles it; none once it is settled, which with at-most-once
+    /// delivery is before its function runs.
+    pub(super) receipt: Option<Receipt>,
+    /// Its place in the order of intake.
+    pub(super) order: u64,
+    /// Whether it went through the intake's checks: parts gathered, settled
+    /// where that comes first.
+    pub(super) admitted: bool,
     pub(super) event: Event,
     /// Attempts started so far, by whomever.
     pub(super) attempts: u32,

@@ -31,9 +31,8 @@ impl Load {
     pub fn unite(&mut self, other: &Self) {
         self.credit.unite(&other.credit);
         for held in &other.joins {
-            let same = |mine: &&mut JoinShare| {
-                (mine.join, &mine.instance) == (held.join, &held.instance)
-            };
+            let same =
+                |mine: &&mut JoinShare| (mine.join, &mine.instance) == (held.join, &held.instance);
             match self.joins.iter_mut().find(same) {
                 Some(mine) => mine.share.unite(&held.share),
                 None => self.joins.push(held.clone()),
@@ -45,10 +44,8 @@ impl Load {
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let rest = |held: &JoinShare| {
-            let taken = other
-                .joins
-                .iter()
-                .find(|t| (t.join, &t.instance) == (held.join, &held.instance));
+            let taken =
+                other.joins.iter().find(|t| (t.join, &t.instance) == (held.join, &held.instance));
             let share =
                 taken.map_or_else(|| held.share.clone(), |taken| held.share.without(&taken.share));
             (!share.is_empty()).then(|| JoinShare { share, ..held.clone() })
@@ -227,6 +224,11 @@ impl<P: Clone> Table<P> {
         self.open.values().filter(|instance| !instance.parts.is_empty()).count()
     }
 
+    /// Whether an instance has begun and is not over.
+    pub fn is_open(&self, key: &str) -> bool {
+        self.open.contains_key(key)
+    }
+
     /// Whether nothing is under way, so that all may be forgotten.
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()
@@ -351,7 +353,8 @@ mod tests {
         assert_eq!(table.arrive(&parts[0], || 0), Gathered::Kept);
         assert!(matches!(table.arrive(&parts[2], || 2), Gathered::Fires(_)));
         assert_eq!(table.done("i/0/", &parts[2].claim), [0, 2]);
-        let wide = Arrival { load: Load { credit: Credit::whole(), joins: vec![] }, ..parts[0].clone() };
+        let wide =
+            Arrival { load: Load { credit: Credit::whole(), joins: vec![] }, ..parts[0].clone() };
         let rest = Load { credit: shares[1].clone(), joins: vec![] };
         assert_eq!(table.arrive(&wide, || 0), Gathered::Late(rest.clone()));
         assert_eq!(table.arrive(&parts[1], || 1), Gathered::Late(rest));

@@ -1,6 +1,6 @@
 //! Opening a run, and joining one that is open.
 
-use crate::chain::{Chain, ChainError, naming};
+use crate::chain::{Chain, ChainError, Deliver, naming};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
@@ -159,7 +159,18 @@ pub fn functions(chain: &Chain, names: &[String]) -> Result<Vec<usize>> {
         .collect()
 }
 
-/// Opens a function's input queue to serve it, with its own concurrency or `jobs`.
+/// What an invoker is told beside the chain file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServeOptions {
+    /// Calls at once, instead of the function's own number.
+    pub jobs: Option<u32>,
+    /// Delivery, instead of the chain's.
+    pub deliver: Option<Deliver>,
+    /// Hand over in the order of intake.
+    pub keep_order: bool,
+}
+
+/// Opens a function's input queue to serve it.
 ///
 /// # Errors
 /// The queue is not there.
@@ -167,7 +178,7 @@ pub fn serve(
     chain: &Chain,
     function: usize,
     run: &str,
-    jobs: Option<u32>,
+    options: ServeOptions,
     desk: &mut Desk,
     connection: usize,
 ) -> Result<Serve> {
@@ -177,6 +188,11 @@ pub fn serve(
         .open_receive(&name)
         .map_err(|error| error.failure("open", &format!("mq:/{name}")))?;
     let own = chain.functions[function].concurrency;
-    let concurrency = jobs.map_or(own, |jobs| jobs as usize);
-    Ok(Serve { function, from: Port { connection, queue }, concurrency })
+    Ok(Serve {
+        function,
+        from: Port { connection, queue },
+        concurrency: options.jobs.map_or(own, |jobs| jobs as usize),
+        at_most_once: options.deliver.unwrap_or(chain.deliver_to(function)) == Deliver::AtMostOnce,
+        keep_order: options.keep_order,
+    })
 }

@@ -72,9 +72,20 @@ impl Dirs {
         self.made(&format!("bodies/{queue}"))
     }
 
+    /// The joins of one queue.
+    pub(super) fn gather(&self, queue: &str) -> Result<PathBuf, QueueError> {
+        make(&self.root.join("gather"))?;
+        self.made(&format!("gather/{queue}"))
+    }
+
+    /// Whether joins of a queue were ever gathered.
+    pub(super) fn has_gathered(&self, queue: &str) -> bool {
+        self.root.join("gather").join(queue).is_dir()
+    }
+
     /// Removes what belongs to one queue.
     pub(super) fn forget(&self, queue: &str) -> Result<(), QueueError> {
-        for kind in ["bodies", "slots"] {
+        for kind in ["bodies", "slots", "gather"] {
             absent_is_fine(fs::remove_dir_all(self.root.join(kind).join(queue)))?;
         }
         absent_is_fine(fs::remove_file(self.root.join("queues").join(queue)))

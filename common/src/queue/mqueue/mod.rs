@@ -6,6 +6,8 @@
 mod admin;
 mod bodies;
 mod dirs;
+pub mod gatherings;
+mod marker;
 pub mod packet;
 mod packing;
 pub mod parcel;
@@ -15,12 +17,16 @@ mod sending;
 mod slots;
 mod sys;
 
+use super::gather::{Arrival, Gathered};
 use super::{
     Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
     Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
 };
+use crate::event::Event;
 use crate::poll::{Interest, Poller, Ready};
 use dirs::Dirs;
+use gatherings::Gatherings;
+pub use marker::show_markers;
 use parcel::Parcel;
 use slots::SlotFile;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -41,7 +47,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     peek: false,
     replay: false,
     atomic_settle: false,
-    gather: false,
+    gather: true,
     process_killed: Flaws { may_lose: false, may_duplicate: true },
     host_lost: Flaws { may_lose: true, may_duplicate: true },
 };
@@ -87,6 +93,8 @@ struct OpenQueue {
     files: Vec<Option<SlotFile>>,
     /// Messages of dead readers, to be handed out first.
     recovered: VecDeque<Place>,
+    /// Joins, once parts have come.
+    gatherings: Option<Gatherings>,
 }
 
 /// Which slot of which file of which queue.
@@ -101,6 +109,8 @@ struct Held {
     place: Place,
     /// Name of the body beside the queue.
     body: Option<String>,
+    /// Instances of a join that fire with it, or may: key and claim.
+    fired: Vec<(String, String)>,
 }
 
 /// Connects to the queues of this host.
@@ -169,6 +179,7 @@ impl MqConnection {
             waits_for_room: false,
             files: Vec::new(),
             recovered: VecDeque::new(),
+            gatherings: None,
         });
         Ok(QueueId(self.open.len() as u32 - 1))
     }
@@ -200,8 +211,26 @@ impl MqConnection {
 
     fn hold(&mut self, place: Place, body: Option<String>) -> Receipt {
         self.next_receipt += 1;
-        self.held.insert(self.next_receipt, Held { place, body });
+        self.held.insert(self.next_receipt, Held { place, body, fired: Vec::new() });
         Receipt(self.next_receipt)
+    }
+
+    fn gatherings(&mut self, id: QueueId) -> Result<&mut Gatherings, QueueError> {
+        let (dirs, name) = (self.dirs.clone(), self.queue(id).name.clone());
+        let slot = &mut self.queue_mut(id).gatherings;
+        Ok(match slot {
+            Some(gatherings) => gatherings,
+            None => slot.insert(Gatherings::of(&dirs, &name)?),
+        })
+    }
+
+    /// What a message that was taken over may have made fire.
+    fn fired_by(&mut self, place: Place) -> Vec<(String, String)> {
+        if !self.dirs.has_gathered(&self.queue(place.queue).name) {
+            return Vec::new();
+        }
+        let Some((event, claim)) = self.peek(place) else { return Vec::new() };
+        Gatherings::keys(&event).into_iter().map(|key| (key, claim.clone())).collect()
     }
 
     /// What a settled message still needs: its body unlinked, its slot cleared.
@@ -310,6 +339,24 @@ impl Connection for MqConnection {
         Some(std::ptr::from_ref(self.file(place)?.poison(place.slot)))
     }
 
+    fn gather(
+        &mut self,
+        receipt: Receipt,
+        mut arrival: Arrival,
+        part: &Event,
+    ) -> Result<Gathered<Event>, QueueError> {
+        let Some(place) = self.held.get(&receipt.0).map(|held| held.place) else {
+            return Ok(Gathered::Kept);
+        };
+        let slot = self.file(place).map(|slots| slots.name_of(place.slot)).unwrap_or_default();
+        arrival.claim = claim(&slot, &part.id);
+        let gathered = self.gatherings(place.queue)?.arrive(&arrival, part)?;
+        if let (Gathered::Fires(_), Some(held)) = (&gathered, self.held.get_mut(&receipt.0)) {
+            held.fired = vec![(arrival.key, arrival.claim)];
+        }
+        Ok(gathered)
+    }
+
     fn settle(&mut self, settlement: &mut Settlement) -> Result<Settled, QueueError> {
         let packets = self.pack(settlement).map_err(|error| self.never_fits(settlement, error))?;
         let home = settlement.taken.first().and_then(|first| Some(self.held.get(&first.0)?.place));
@@ -397,6 +444,11 @@ impl Connection for MqConnection {
     fn name_of(&self, queue: QueueId) -> String {
         self.queue(queue).name.clone()
     }
+}
+
+/// Who makes a join fire: the message, in its slot.
+fn claim(slot: &str, id: &str) -> String {
+    format!("{slot}:{id}")
 }
 
 impl Drop for MqConnection {

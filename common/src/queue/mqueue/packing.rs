@@ -13,6 +13,16 @@ impl MqConnection {
         beside(self.file(place)?.buffer(place.slot), received)
     }
 
+    /// The event in a slot, without a body that is beside the queue, and the
+    /// claim that it may have on a join.
+    pub(super) fn peek(&mut self, place: Place) -> Option<(Event, String)> {
+        let (dirs, name) = (self.dirs.clone(), self.queue(place.queue).name.clone());
+        let slots = self.file(place)?;
+        let (event, _, _) = decode(&dirs, &name, slots.buffer(place.slot), None);
+        let claim = super::claim(&slots.name_of(place.slot), &event.id);
+        Some((event, claim))
+    }
+
     /// Makes the message in a slot known to the caller.
     pub(super) fn hand_out(&mut self, place: Place, received: Option<usize>) -> Taken {
         let (dirs, name) = (self.dirs.clone(), self.queue(place.queue).name.clone());

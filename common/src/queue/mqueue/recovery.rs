@@ -43,6 +43,9 @@ impl MqConnection {
             match state {
                 State::Free => self.queue_mut(id).recovered.push_back(place),
                 State::Settled => {
+                    for (key, claim) in self.fired_by(place) {
+                        self.gatherings(id)?.done(&key, &claim)?;
+                    }
                     let body = self.body_of(place, None);
                     self.finish(place, body.as_deref())?;
                 }
@@ -87,7 +90,11 @@ impl MqConnection {
             }
         }
         let body = self.body_of(place, None);
+        let fired = self.fired_by(place);
         let receipt = self.hold(place, body);
+        if let Some(held) = self.held.get_mut(&receipt.0) {
+            held.fired = fired;
+        }
         let taken = vec![receipt];
         self.pending.push_back(Parcel {
             ticket: u64::MAX,

@@ -25,6 +25,9 @@ impl MqConnection {
             if let Some(slots) = self.file(held.place) {
                 slots.mark_settled(held.place.slot);
             }
+            for (key, claim) in &held.fired {
+                self.gatherings(held.place.queue)?.done(key, claim)?;
+            }
             self.finish(held.place, held.body.as_deref())?;
         }
         Ok(Settled::Done)

@@ -282,6 +282,12 @@ impl SlotFile {
         self.path.with_file_name(format!(".{name}.{slot}.outbox"))
     }
 
+    /// What names a slot, whoever owns the file.
+    pub(super) fn name_of(&self, slot: usize) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        format!("{name}:{slot}")
+    }
+
     /// The error that says what is wrong with this file.
     pub(super) fn damaged(&self, why: &str) -> QueueError {
         damaged(&self.path, why)
