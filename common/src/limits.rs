@@ -48,6 +48,9 @@ pub const CRASHES_MAX: u32 = 3;
 /// the order of intake is kept; beyond it the function's intake pauses.
 pub const ORDER_WAITING_MAX: usize = 256;
 
+/// Most bytes that wait in the spill file of one queue.
+pub const SPILL_MAX: u64 = 64 << 20;
+
 /// Dead letters of one function that may wait for room in their queue before
 /// the function's intake pauses.
 pub const DEAD_WAITING_MAX: usize = 1_000;

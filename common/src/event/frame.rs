@@ -10,7 +10,8 @@ pub use super::varint::FrameError;
 const FORMAT: u8 = 1;
 const NO_BODY: u8 = 0;
 const BODY_INSIDE: u8 = 1;
-const BODY_BESIDE: u8 = 2;
+/// Second byte of a frame whose body is beside the queue.
+pub const BODY_BESIDE: u8 = 2;
 
 /// Where the body of a frame is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -67,7 +67,8 @@ impl DeadSink {
             let target = desk.connection(*connection);
             let queue = match target.open_send(name) {
                 Err(QueueError::NoSuchQueue) => {
-                    match target.create(name, &QueueSpec::default()) {
+                    let spill = Some(crate::limits::SPILL_MAX);
+                    match target.create(name, &QueueSpec { spill, ..QueueSpec::default() }) {
                         // Another invoker may just have made it.
                         Ok(_) | Err(QueueError::Exists) => {}
                         Err(error) => return Err(error),

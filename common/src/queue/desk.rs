@@ -89,6 +89,12 @@ impl Desk {
         self.no_room_is_fatal = true;
     }
 
+    /// What this desk sends begins something new; see
+    /// [`Connection::wait_rather_than_spill`].
+    pub fn wait_rather_than_spill(&mut self) {
+        self.connections.iter_mut().for_each(|connection| connection.wait_rather_than_spill());
+    }
+
     /// Adds a connection and returns its index.
     pub fn add(&mut self, mut connection: Box<dyn Connection>) -> usize {
         let index = self.connections.len();

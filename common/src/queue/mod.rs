@@ -246,6 +246,11 @@ pub trait Connection {
         Ok(())
     }
 
+    /// From now on what is sent waits for room like anybody's, and for spill
+    /// files to be read out, instead of going to one: it begins something new,
+    /// and what is under way comes first.
+    fn wait_rather_than_spill(&mut self) {}
+
     /// Name of an open queue, as in its URL.
     fn name_of(&self, queue: QueueId) -> String;
 }

@@ -37,6 +37,9 @@ pub struct QueueSpec {
     pub demand: bool,
     /// The run it belongs to.
     pub run: Option<String>,
+    /// Where senders must never wait: most bytes that may wait beside it when
+    /// it is full.
+    pub spill: Option<u64>,
 }
 
 /// What a new queue is like.

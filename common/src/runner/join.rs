@@ -1,12 +1,13 @@
 //! Opening a run, and joining one that is open.
 
-use crate::chain::{Chain, ChainError, Deliver, naming};
+use crate::chain::{Chain, ChainError, Deliver, Scopes, naming};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::invoker::Serve;
 use crate::queue::mqueue::registry::{self, RunGuard, RunRecord};
 use crate::queue::{Connection, Desk, Port, QueueError, QueueSpec};
+use crate::{limits, units};
 use std::path::Path;
 
 /// A run's chain file must be the one the run was opened with.
@@ -75,6 +76,7 @@ pub fn open_run(
     runner: Option<u32>,
     connection: &mut dyn Connection,
 ) -> Result<RunGuard> {
+    let (scopes, bound) = (Scopes::of(chain), spill_bound()?);
     let record = RunRecord {
         digest: chain.digest.clone(),
         chain: chain.name.clone(),
@@ -89,7 +91,7 @@ pub fn open_run(
         error => error.failure("open run", run),
     })?;
     for (function, name) in naming::all(chain, run) {
-        let spec = spec_of(chain, function, run);
+        let spec = spec_of(chain, &scopes, function, run, bound);
         if let Err(error) = connection.create(&name, &spec) {
             let failure = error.failure("create", &format!("mq:/{name}"));
             // The failure told is the first one.
@@ -98,6 +100,18 @@ pub fn open_run(
         }
     }
     Ok(guard)
+}
+
+/// Most bytes that wait in one spill file: `FAAS_SPILL_MAX`, or the default.
+///
+/// # Errors
+/// The variable holds no size.
+fn spill_bound() -> Result<u64> {
+    let Ok(text) = std::env::var("FAAS_SPILL_MAX") else { return Ok(limits::SPILL_MAX) };
+    units::size(&text).map_err(|error| {
+        Failure::new(Exit::Usage, "read", "FAAS_SPILL_MAX", error.to_string())
+            .cure("FAAS_SPILL_MAX=64M")
+    })
 }
 
 /// Removes a run's queues, with all they hold, and its record.
@@ -116,7 +130,16 @@ pub fn close_run(chain: &Chain, run: &str, connection: &mut dyn Connection) -> R
 
 /// What the chain file says of a function's queue; of the reply queue, what
 /// it says of all.
-fn spec_of(chain: &Chain, function: Option<usize>, run: &str) -> QueueSpec {
+///
+/// Around a cycle, and where ends of branches go, no sender may wait for room:
+/// there messages spill.
+fn spec_of(
+    chain: &Chain,
+    scopes: &Scopes,
+    function: Option<usize>,
+    run: &str,
+    bound: u64,
+) -> QueueSpec {
     let all = chain.queues.get("*").cloned().unwrap_or_default();
     let own = function
         .and_then(|index| chain.queues.get(&chain.functions[index].name).cloned())
@@ -129,6 +152,7 @@ fn spec_of(chain: &Chain, function: Option<usize>, run: &str) -> QueueSpec {
         // What a function demands of order and policy was checked with the file.
         demand: own.capacity.is_some(),
         run: Some(run.to_owned()),
+        spill: function.is_none_or(|index| scopes.is_cyclic(index)).then_some(bound),
     }
 }
 

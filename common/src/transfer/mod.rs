@@ -114,6 +114,7 @@ impl Transfer {
         mut step: impl FnMut(Taken) -> Result<Step>,
         mut moved: impl FnMut(u64) -> Result<()>,
     ) -> Result<Report> {
+        self.desk.wait_rather_than_spill();
         let mut signals =
             Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
         self.poller

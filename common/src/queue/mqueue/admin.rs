@@ -1,5 +1,6 @@
 //! Queues come, go, and are looked at.
 
+use super::spill::Spill;
 use super::sys::{self, Mq, Way};
 use super::{CAPABILITIES, MESSAGE_SIZE, MESSAGE_SIZE_MIN, MqConnection, registry, slots};
 use crate::queue::{Granted, Order, QueueError, QueueSpec, QueueStat, WhenFull};
@@ -28,7 +29,7 @@ impl MqConnection {
         }
         // State of an earlier queue of this name means nothing for this one.
         self.dirs.forget(name)?;
-        registry::record_queue(&self.dirs, name, spec.run.clone())?;
+        registry::record_queue(&self.dirs, name, spec)?;
         let mq = match Mq::create(name, capacity, message_size) {
             Ok(mq) => mq,
             Err(error) => {
@@ -73,10 +74,14 @@ impl MqConnection {
         let record = registry::queue_record(&self.dirs, name);
         let dir = self.dirs.root().join("slots").join(name);
         let (readers, held) = slots::survey(&dir, attr.message_size as usize);
+        let spilled = record
+            .as_ref()
+            .and_then(|record| Spill::open(&self.dirs, name, record.spill?).ok()?.held().ok())
+            .map_or(0, |(count, _)| count);
         let run = record.as_ref().and_then(|record| record.run.clone());
         QueueStat {
             name: name.to_owned(),
-            depth: attr.depth,
+            depth: attr.depth + spilled,
             held,
             capacity: attr.capacity,
             message_size: attr.message_size,

@@ -66,6 +66,21 @@ impl Dirs {
         self.made(&format!("slots/{queue}"))
     }
 
+    /// Owners of bodies.
+    pub(super) fn owners(&self) -> Result<PathBuf, QueueError> {
+        self.made("owners")
+    }
+
+    /// Spill files.
+    pub(super) fn spills(&self) -> Result<PathBuf, QueueError> {
+        self.made("spill")
+    }
+
+    /// Whether there are bodies of one queue.
+    pub(super) fn has_bodies(&self, queue: &str) -> bool {
+        self.root.join("bodies").join(queue).is_dir()
+    }
+
     /// Bodies of one queue.
     pub(super) fn bodies(&self, queue: &str) -> Result<PathBuf, QueueError> {
         make(&self.root.join("bodies"))?;
@@ -88,6 +103,7 @@ impl Dirs {
         for kind in ["bodies", "slots", "gather"] {
             absent_is_fine(fs::remove_dir_all(self.root.join(kind).join(queue)))?;
         }
+        absent_is_fine(fs::remove_file(self.root.join("spill").join(queue)))?;
         absent_is_fine(fs::remove_file(self.root.join("queues").join(queue)))
     }
 

@@ -4,17 +4,20 @@
 //! that do not fit, slots for messages in work, and records of what there is.
 
 mod admin;
-mod bodies;
 mod dirs;
 pub mod gatherings;
+mod ledger;
 mod marker;
+mod owner;
 pub mod packet;
 mod packing;
 pub mod parcel;
 mod recovery;
 pub mod registry;
 mod sending;
+pub mod slab;
 mod slots;
+mod spill;
 mod sys;
 
 use super::gather::{Arrival, Gathered};
@@ -28,7 +31,9 @@ use dirs::Dirs;
 use gatherings::Gatherings;
 pub use marker::show_markers;
 use parcel::Parcel;
+use slab::Slab;
 use slots::SlotFile;
+use spill::Spill;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use sys::{Mq, Way};
@@ -81,6 +86,12 @@ pub struct MqConnection {
     /// Slots whose recorded outputs are for a queue that is gone.
     stuck: Vec<Place>,
     stuck_said: bool,
+    /// Who writes bodies here, once there is one.
+    owner: Option<owner::Owner>,
+    /// Whether sends wait rather than spill.
+    patient: bool,
+    /// The spill that was said to be full.
+    full_said: Option<String>,
 }
 
 struct OpenQueue {
@@ -93,6 +104,10 @@ struct OpenQueue {
     files: Vec<Option<SlotFile>>,
     /// Messages of dead readers, to be handed out first.
     recovered: VecDeque<Place>,
+    /// Bodies beside it, once there are some.
+    slab: Option<Slab>,
+    /// Where messages wait that must not make their sender wait.
+    spill: Option<Spill>,
     /// Joins, once parts have come.
     gatherings: Option<Gatherings>,
 }
@@ -135,6 +150,9 @@ pub fn connect(authority: &str) -> Result<Box<dyn Connection>, QueueError> {
         notices: Vec::new(),
         stuck: Vec::new(),
         stuck_said: false,
+        owner: None,
+        patient: false,
+        full_said: None,
     }))
 }
 
@@ -170,6 +188,8 @@ impl MqConnection {
     fn open(&mut self, name: &str, way: Way) -> Result<QueueId, QueueError> {
         let mq = Mq::open(name, way)?;
         let message_size = mq.attr()?.message_size as usize;
+        let bound = registry::queue_record(&self.dirs, name).and_then(|record| record.spill);
+        let spill = bound.map(|bound| Spill::open(&self.dirs, name, bound)).transpose()?;
         self.open.push(OpenQueue {
             name: name.to_owned(),
             mq,
@@ -179,6 +199,8 @@ impl MqConnection {
             waits_for_room: false,
             files: Vec::new(),
             recovered: VecDeque::new(),
+            slab: None,
+            spill,
             gatherings: None,
         });
         Ok(QueueId(self.open.len() as u32 - 1))
@@ -215,6 +237,24 @@ impl MqConnection {
         Receipt(self.next_receipt)
     }
 
+    fn slab(&mut self, id: QueueId) -> Result<&mut Slab, QueueError> {
+        let dirs = self.dirs.clone();
+        let queue = self.queue_mut(id);
+        Ok(match &mut queue.slab {
+            Some(slab) => slab,
+            none => none.insert(Slab::open(&dirs, &queue.name)?),
+        })
+    }
+
+    /// Opens the slab of a queue if somebody has made one.
+    fn slab_if_any(&mut self, id: QueueId) -> Result<(), QueueError> {
+        let queue = self.queue(id);
+        if queue.slab.is_none() && self.dirs.has_bodies(&queue.name) {
+            self.slab(id)?;
+        }
+        Ok(())
+    }
+
     fn gatherings(&mut self, id: QueueId) -> Result<&mut Gatherings, QueueError> {
         let (dirs, name) = (self.dirs.clone(), self.queue(id).name.clone());
         let slot = &mut self.queue_mut(id).gatherings;
@@ -236,8 +276,7 @@ impl MqConnection {
     /// What a settled message still needs: its body unlinked, its slot cleared.
     fn finish(&mut self, place: Place, body: Option<&str>) -> Result<(), QueueError> {
         if let Some(body) = body {
-            let name = self.queue(place.queue).name.clone();
-            bodies::drop_body(&self.dirs, &name, body)?;
+            self.slab(place.queue)?.drop_body(body)?;
         }
         if let Some(slots) = self.file(place) {
             slots.clear(place.slot);
@@ -320,6 +359,7 @@ impl Connection for MqConnection {
             let Some(slots) = queue.files[place.file].as_mut() else { break };
             let Some(len) = queue.mq.try_receive(slots.buffer_mut(place.slot))? else { break };
             slots.occupy(place.slot);
+            self.drain_spill(id)?;
             let taken = self.hand_out(place, Some(len));
             into.push(taken);
         }
@@ -362,7 +402,7 @@ impl Connection for MqConnection {
         let home = settlement.taken.first().and_then(|first| Some(self.held.get(&first.0)?.place));
         if let (Some(place), false) = (home, packets.is_empty()) {
             let names: HashMap<QueueId, String> =
-                packets.iter().map(|(id, _)| (*id, self.queue(*id).name.clone())).collect();
+                packets.iter().map(|p| (p.queue, self.queue(p.queue).name.clone())).collect();
             let outbox = parcel::write_outbox(&packets, |id| names[&id].as_str());
             let recorded =
                 self.file(place).map_or(Ok(()), |slots| slots.record(place.slot, &outbox));
@@ -397,7 +437,7 @@ impl Connection for MqConnection {
     }
 
     fn blocked(&self) -> Vec<QueueId> {
-        self.pending.iter().filter_map(|p| Some(p.packets.get(p.next)?.0)).collect()
+        self.pending.iter().filter_map(|p| Some(p.packets.get(p.next)?.queue)).collect()
     }
 
     fn on_ready(&mut self, ready: Ready) {
@@ -436,9 +476,18 @@ impl Connection for MqConnection {
                 let id = QueueId(index as u32);
                 self.adopt(id)?;
                 self.retire_empty(id);
+                self.sweep(id)?;
             }
+            self.drain_spill(QueueId(index as u32))?;
+        }
+        if self.open.iter().any(|queue| queue.receives) {
+            owner::forget_dead(&self.dirs);
         }
         Ok(())
+    }
+
+    fn wait_rather_than_spill(&mut self) {
+        self.patient = true;
     }
 
     fn name_of(&self, queue: QueueId) -> String {

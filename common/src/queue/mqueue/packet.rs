@@ -7,8 +7,8 @@
 pub enum Packet<'a> {
     /// A frame.
     Frame(&'a [u8]),
-    /// The name of a file in the queue's body directory that holds the frame.
-    FrameBeside(&'a str),
+    /// The name of the body beside the queue that is the frame, and its length.
+    FrameBeside(&'a str, u64),
     /// It carries our mark, but its length or checksum is wrong.
     Damaged,
     /// Somebody else's message, as it came.
@@ -26,9 +26,14 @@ pub fn wrap(frame: &[u8]) -> Vec<u8> {
     build(KIND_FRAME, frame)
 }
 
-/// Wraps the name of a file that holds a frame too large for the queue.
-pub fn wrap_name(name: &str) -> Vec<u8> {
-    build(KIND_BESIDE, name.as_bytes())
+/// Wraps the name of a body that is a frame too large for the queue.
+pub fn wrap_name(name: &str, len: u64) -> Vec<u8> {
+    build(KIND_BESIDE, format!("{name}@{len}").as_bytes())
+}
+
+fn name_and_len(payload: &[u8]) -> Option<Packet<'_>> {
+    let (name, len) = std::str::from_utf8(payload).ok()?.split_once('@')?;
+    Some(Packet::FrameBeside(name, len.parse().ok()?))
 }
 
 fn build(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -46,6 +51,13 @@ fn checksum(kind: u8, payload: &[u8]) -> u32 {
     hasher.update(&[kind]);
     hasher.update(payload);
     hasher.finalize()
+}
+
+/// Whether a message may refer to a body beside the queue: a look at two
+/// bytes, so that nearly all messages are not read twice.
+pub fn may_refer(buffer: &[u8]) -> bool {
+    let is_frame = buffer.get(3) == Some(&KIND_FRAME);
+    !is_frame || buffer.get(HEADER + 1) == Some(&crate::event::frame::BODY_BESIDE)
 }
 
 /// Reads a buffer that a message was received into. `received` is the length
@@ -72,7 +84,7 @@ pub fn open(buffer: &[u8], received: Option<usize>) -> Packet<'_> {
     }
     match buffer[3] {
         KIND_FRAME => Packet::Frame(payload),
-        KIND_BESIDE => std::str::from_utf8(payload).map_or(Packet::Damaged, Packet::FrameBeside),
+        KIND_BESIDE => name_and_len(payload).unwrap_or(Packet::Damaged),
         _ => Packet::Damaged,
     }
 }
@@ -88,7 +100,7 @@ mod tests {
         assert_eq!(open(&buffer, Some(len)), Packet::Frame(b"frame"));
         buffer.resize(100, 0);
         assert_eq!(open(&buffer, None), Packet::Frame(b"frame"));
-        assert_eq!(open(&wrap_name("b"), None), Packet::FrameBeside("b"));
+        assert_eq!(open(&wrap_name("b", 7), None), Packet::FrameBeside("b", 7));
     }
 
     #[test]

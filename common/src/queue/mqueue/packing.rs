@@ -1,14 +1,15 @@
 //! Between events and packets: what is sent, and what was received.
 
-use super::dirs::Dirs;
 use super::packet::{self, Packet};
-use super::{MqConnection, OpenQueue, Place, bodies};
+use super::parcel::Packed;
+use super::slab::{Fate, Slab};
+use super::{MqConnection, Place};
 use crate::clock;
 use crate::event::{Body, Event, detect_type, frame};
 use crate::queue::{QueueError, QueueId, Settlement, Taken};
 
 impl MqConnection {
-    /// The name of the file beside the queue that a slot's message refers to.
+    /// The name of the body beside the queue that a slot's message refers to.
     pub(super) fn body_of(&mut self, place: Place, received: Option<usize>) -> Option<String> {
         beside(self.file(place)?.buffer(place.slot), received)
     }
@@ -16,22 +17,34 @@ impl MqConnection {
     /// The event in a slot, without a body that is beside the queue, and the
     /// claim that it may have on a join.
     pub(super) fn peek(&mut self, place: Place) -> Option<(Event, String)> {
-        let (dirs, name) = (self.dirs.clone(), self.queue(place.queue).name.clone());
-        let slots = self.file(place)?;
-        let (event, _, _) = decode(&dirs, &name, slots.buffer(place.slot), None);
+        // What cannot be read has no claim either.
+        let _ = self.slab_for(place);
+        let queue = self.queue(place.queue);
+        let slots = queue.files.get(place.file)?.as_ref()?;
+        let (event, _, _) =
+            decode(queue.slab.as_ref(), &queue.name, slots.buffer(place.slot), None);
         let claim = super::claim(&slots.name_of(place.slot), &event.id);
         Some((event, claim))
     }
 
+    /// Opens the slab that the message in a slot may refer to.
+    fn slab_for(&mut self, place: Place) -> Result<(), QueueError> {
+        let refers =
+            self.file(place).is_some_and(|slots| packet::may_refer(slots.buffer(place.slot)));
+        if refers { self.slab_if_any(place.queue) } else { Ok(()) }
+    }
+
     /// Makes the message in a slot known to the caller.
     pub(super) fn hand_out(&mut self, place: Place, received: Option<usize>) -> Taken {
-        let (dirs, name) = (self.dirs.clone(), self.queue(place.queue).name.clone());
+        let opened = self.slab_for(place);
         let (mut event, beside, mut fault, attempts) = {
             let queue = self.queue(place.queue);
             let Some(slots) = queue.files[place.file].as_ref() else {
                 unreachable!("a place refers to a file that is kept while it is in use")
             };
-            let (event, beside, fault) = decode(&dirs, &name, slots.buffer(place.slot), received);
+            let slab = queue.slab.as_ref();
+            let (event, beside, fault) =
+                decode(slab, &queue.name, slots.buffer(place.slot), received);
             let poison = slots.poison(place.slot).load(std::sync::atomic::Ordering::Acquire);
             let fault = match poison {
                 0 => fault,
@@ -39,10 +52,15 @@ impl MqConnection {
             };
             (event, beside, fault, slots.attempts(place.slot))
         };
-        if let Some((file, Some(len))) = &beside {
-            match bodies::fetch(&dirs, &name, file, Some(*len)) {
-                Ok(body) => event.body = Some(body),
-                Err(error) => fault = Some(format!("its body cannot be read: {error}")),
+        if let Some((name, len)) = &beside {
+            let slab = self.queue(place.queue).slab.as_ref();
+            let held = opened.and_then(|()| slab.map_or(Ok(()), |slab| slab.hold(name)));
+            let body = len.map(|len| fetch(slab, name, len)).transpose();
+            match (held, body) {
+                (Ok(()), Ok(Some(body))) => event.body = Some(body),
+                (Ok(()), Ok(None)) => {}
+                (Err(error), _) => fault = Some(format!("its body cannot be read: {error}")),
+                (_, Err(error)) => fault = Some(format!("its body cannot be read: {error}")),
             }
         }
         let receipt = self.hold(place, beside.map(|(file, _)| file));
@@ -51,23 +69,13 @@ impl MqConnection {
 
     /// Packs a settlement: bodies that do not fit are stored beside their
     /// queues. On an error nothing stays behind.
-    pub(super) fn pack(
-        &mut self,
-        settlement: &Settlement,
-    ) -> Result<Vec<(QueueId, Vec<u8>)>, QueueError> {
+    pub(super) fn pack(&mut self, settlement: &Settlement) -> Result<Vec<Packed>, QueueError> {
         let mut packets = Vec::with_capacity(settlement.outputs.len());
-        let mut stored: Vec<(String, String)> = Vec::new();
         for output in &settlement.outputs {
-            let queue = self.queue(output.queue);
-            match self.pack_one(queue, &output.event) {
-                Ok((packet, beside)) => {
-                    stored.extend(beside.map(|file| (queue.name.clone(), file)));
-                    packets.push((output.queue, packet));
-                }
+            match self.pack_one(output.queue, &output.event) {
+                Ok(packed) => packets.push(packed),
                 Err(error) => {
-                    for (queue, file) in stored {
-                        bodies::drop_body(&self.dirs, &queue, &file)?;
-                    }
+                    self.drop_bodies(&packets)?;
                     return Err(error);
                 }
             }
@@ -91,37 +99,92 @@ impl MqConnection {
         }
     }
 
-    /// Unlinks the bodies that packets have beside their queues.
-    pub(super) fn drop_bodies(&self, packets: &[(QueueId, Vec<u8>)]) -> Result<(), QueueError> {
-        for (queue, packet) in packets {
-            if let Some(name) = beside(packet, Some(packet.len())) {
-                bodies::drop_body(&self.dirs, &self.queue(*queue).name, &name)?;
+    /// Gives up the bodies that packets have beside their queues.
+    pub(super) fn drop_bodies(&mut self, packets: &[Packed]) -> Result<(), QueueError> {
+        for packed in packets {
+            if let Some(name) = &packed.body {
+                self.slab(packed.queue)?.drop_body(name)?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn pack_one(
-        &self,
-        queue: &OpenQueue,
-        event: &Event,
-    ) -> Result<(Vec<u8>, Option<String>), QueueError> {
-        let room = queue.message_size - packet::HEADER;
+    fn pack_one(&mut self, queue: QueueId, event: &Event) -> Result<Packed, QueueError> {
+        let room = self.queue(queue).message_size - packet::HEADER;
         if event.body_len() <= room as u64 {
             let whole = frame::encode(event).map_err(QueueError::io("reading a body"))?;
             if whole.len() <= room {
-                return Ok((packet::wrap(&whole), None));
+                return Ok(Packed { queue, packet: packet::wrap(&whole), body: None });
             }
         }
         if let Some(body) = &event.body
             && frame::encode_beside(event, "", body.len()).len() + 64 <= room
         {
-            let name = bodies::store(&self.dirs, &queue.name, body)?;
-            return Ok((packet::wrap(&frame::encode_beside(event, &name, body.len())), Some(name)));
+            let name = self.store(queue, body)?;
+            let packet = packet::wrap(&frame::encode_beside(event, &name, body.len()));
+            return Ok(Packed { queue, packet, body: Some(name) });
         }
         let whole = frame::encode(event).map_err(QueueError::io("reading a body"))?;
-        let name = bodies::store(&self.dirs, &queue.name, &Body::Inline(whole))?;
-        Ok((packet::wrap_name(&name), Some(name)))
+        let len = whole.len() as u64;
+        let name = self.store(queue, &Body::Inline(whole))?;
+        Ok(Packed { queue, packet: packet::wrap_name(&name, len), body: Some(name) })
+    }
+
+    pub(super) fn store(&mut self, queue: QueueId, body: &Body) -> Result<String, QueueError> {
+        let owner = match self.owner.take() {
+            Some(owner) => owner,
+            None => super::owner::Owner::new(&self.dirs)?,
+        };
+        let stored = self.slab(queue).and_then(|slab| slab.store(body, &owner));
+        self.owner = Some(owner);
+        stored
+    }
+
+    /// A packet that may be out already, in a form that may be sent again: its
+    /// body is copied, for whoever settles the first copy frees it. `None`:
+    /// it did arrive, or waits in the spill, and needs no second sending.
+    pub(super) fn sendable_again(&mut self, packed: Packed) -> Result<Option<Packed>, QueueError> {
+        let Some(name) = &packed.body else { return Ok(Some(packed)) };
+        let queue = packed.queue;
+        match self.slab(queue)?.fate(name)? {
+            Fate::Arrived => return Ok(None),
+            Fate::Unsent => {
+                let spilled = match &self.queue(queue).spill {
+                    Some(spill) => spill.packets()?.contains(&packed.packet),
+                    None => false,
+                };
+                return Ok((!spilled).then_some(packed));
+            }
+            Fate::Sent => {}
+        }
+        let bytes = &packed.packet;
+        let (event, len) = match packet::open(bytes, Some(bytes.len())) {
+            Packet::FrameBeside(_, len) => (None, len),
+            Packet::Frame(frame) => match frame::decode(frame) {
+                Ok((event, frame::Place::Beside { len, .. })) => (Some(event), len),
+                _ => return Ok(Some(packed)),
+            },
+            _ => return Ok(Some(packed)),
+        };
+        // It may just be received and settled: then it has arrived.
+        let Ok(body) = self.slab(queue)?.fetch(name, Some(len)) else { return Ok(None) };
+        let copy = self.store(queue, &body)?;
+        if self.slab(queue)?.fate(name)? != Fate::Sent {
+            self.slab(queue)?.drop_body(&copy)?;
+            return Ok(None);
+        }
+        let packet = match event {
+            None => packet::wrap_name(&copy, len),
+            Some(event) => packet::wrap(&frame::encode_beside(&event, &copy, len)),
+        };
+        Ok(Some(Packed { queue, packet, body: Some(copy) }))
+    }
+}
+
+fn fetch(slab: Option<&Slab>, name: &str, len: u64) -> std::io::Result<Body> {
+    match slab {
+        Some(slab) => slab.fetch(name, Some(len)),
+        None => Err(std::io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -129,7 +192,7 @@ impl MqConnection {
 /// the body's length (none when the whole frame was there), and what is wrong.
 #[allow(clippy::type_complexity)]
 fn decode(
-    dirs: &Dirs,
+    slab: Option<&Slab>,
     queue: &str,
     buffer: &[u8],
     received: Option<usize>,
@@ -146,9 +209,9 @@ fn decode(
             }
             Err(error) => (bare(bytes), None, Some(format!("damaged: {error}"))),
         },
-        Packet::FrameBeside(name) => {
+        Packet::FrameBeside(name, len) => {
             let name = name.to_owned();
-            let loaded = bodies::fetch(dirs, queue, &name, None)
+            let loaded = fetch(slab, &name, len)
                 .and_then(|body| body.load().map(std::borrow::Cow::into_owned))
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| frame::decode(&bytes).map_err(|error| error.to_string()));
@@ -165,10 +228,13 @@ fn decode(
     }
 }
 
-/// The name of the file beside the queue that a packet refers to.
-fn beside(packet: &[u8], received: Option<usize>) -> Option<String> {
+/// The name of the body beside the queue that a packet refers to.
+pub(super) fn beside(packet: &[u8], received: Option<usize>) -> Option<String> {
+    if !packet::may_refer(packet) {
+        return None;
+    }
     match packet::open(packet, received) {
-        Packet::FrameBeside(name) => Some(name.to_owned()),
+        Packet::FrameBeside(name, _) => Some(name.to_owned()),
         Packet::Frame(bytes) => match frame::decode(bytes) {
             Ok((_, frame::Place::Beside { name, .. })) => Some(name),
             _ => None,

@@ -4,11 +4,20 @@
 use super::Place;
 use crate::queue::{QueueId, Receipt};
 
+/// A message as it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    pub(super) queue: QueueId,
+    pub(super) packet: Vec<u8>,
+    /// Name of its body beside the queue.
+    pub(super) body: Option<String>,
+}
+
 /// What is left of a settlement.
 pub(super) struct Parcel {
     pub(super) ticket: u64,
     pub(super) taken: Vec<Receipt>,
-    pub(super) packets: Vec<(QueueId, Vec<u8>)>,
+    pub(super) packets: Vec<Packed>,
     /// Index of the first packet that is not sent.
     pub(super) next: usize,
     /// The slot whose outbox holds the record.
@@ -18,12 +27,12 @@ pub(super) struct Parcel {
 /// The record: for each packet the queue's name and the packet, each after
 /// its length; a checksum over all of it first.
 pub(super) fn write_outbox<'a>(
-    packets: &[(QueueId, Vec<u8>)],
+    packets: &[Packed],
     name_of: impl Fn(QueueId) -> &'a str,
 ) -> Vec<u8> {
     let mut outbox = vec![0; 4];
-    for (queue, packet) in packets {
-        for part in [name_of(*queue).as_bytes(), packet] {
+    for packed in packets {
+        for part in [name_of(packed.queue).as_bytes(), &packed.packet] {
             outbox.extend_from_slice(&(part.len() as u32).to_le_bytes());
             outbox.extend_from_slice(part);
         }

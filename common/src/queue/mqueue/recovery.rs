@@ -1,11 +1,13 @@
 //! Taking over what dead readers held.
 
-use super::packet::{self, Packet};
-use super::parcel::{self, Parcel};
+use super::packing::beside;
+use super::parcel::{self, Packed, Parcel};
+use super::slab::Name;
 use super::slots::{self, SlotFile, State};
-use super::{MqConnection, Place, bodies};
-use crate::event::frame;
+use super::spill::Spill;
+use super::{MqConnection, Place, owner};
 use crate::queue::{QueueError, QueueId};
+use std::collections::BTreeSet;
 
 impl MqConnection {
     /// Takes over the slot files of dead readers of a queue.
@@ -70,7 +72,10 @@ impl MqConnection {
         let mut packets = Vec::new();
         for (name, packet) in outbox {
             match self.sender(&name) {
-                Ok(queue) => packets.push((queue, packet)),
+                Ok(queue) => {
+                    let body = beside(&packet, Some(packet.len()));
+                    packets.push(Packed { queue, packet, body });
+                }
                 Err(QueueError::NoSuchQueue) => {
                     if !self.stuck_said {
                         self.stuck_said = true;
@@ -83,9 +88,9 @@ impl MqConnection {
             }
         }
         // The kill may have come between the send of this one and its mark.
-        if let Some((queue, packet)) = packets.get(next).cloned() {
-            match self.sendable_again(queue, packet)? {
-                Some(packet) => packets[next].1 = packet,
+        if let Some(packed) = packets.get(next).cloned() {
+            match self.sendable_again(packed)? {
+                Some(packed) => packets[next] = packed,
                 None => next += 1,
             }
         }
@@ -106,31 +111,6 @@ impl MqConnection {
         Ok(())
     }
 
-    /// A packet that may be out already, in a form that may be sent again: a
-    /// body beside the queue gets a second name, for whoever settles the
-    /// first copy unlinks the first. A body that is gone was received and
-    /// settled, so the packet needs no second sending: `None`.
-    fn sendable_again(
-        &mut self,
-        queue: QueueId,
-        packet: Vec<u8>,
-    ) -> Result<Option<Vec<u8>>, QueueError> {
-        let (dirs, target) = (self.dirs.clone(), self.queue(queue).name.clone());
-        Ok(match packet::open(&packet, Some(packet.len())) {
-            Packet::FrameBeside(name) => {
-                bodies::link_again(&dirs, &target, name)?.map(|name| packet::wrap_name(&name))
-            }
-            Packet::Frame(bytes) => match frame::decode(bytes) {
-                Ok((event, frame::Place::Beside { name, len })) => {
-                    bodies::link_again(&dirs, &target, &name)?
-                        .map(|name| packet::wrap(&frame::encode_beside(&event, &name, len)))
-                }
-                _ => Some(packet),
-            },
-            _ => Some(packet),
-        })
-    }
-
     /// Gives up adopted files that hold nothing any more, so that files do
     /// not pile up; one is kept to receive into.
     pub(super) fn retire_empty(&mut self, id: QueueId) {
@@ -143,6 +123,41 @@ impl MqConnection {
                 empty.remove();
             }
         }
+    }
+}
+
+/// Frees bodies that nobody will ever ask for; see the ledger.
+impl MqConnection {
+    pub(super) fn sweep(&mut self, id: QueueId) -> Result<(), QueueError> {
+        self.slab_if_any(id)?;
+        let dirs = self.dirs.clone();
+        let Some(mut slab) = self.queue_mut(id).slab.take() else { return Ok(()) };
+        let queue = self.queue(id);
+        let needed = || {
+            let mut names = slots::outboxes(dirs.root())
+                .iter()
+                .filter_map(|outbox| parcel::read_outbox(outbox))
+                .flatten()
+                .filter_map(|(name, packet)| (name == queue.name).then_some(packet))
+                .filter_map(|packet| Name::parse(&beside(&packet, Some(packet.len()))?))
+                .collect::<BTreeSet<_>>();
+            let spilled = queue.spill.as_ref().map_or(Ok(Vec::new()), Spill::packets).ok()?;
+            names.extend(spilled.iter().filter_map(|p| Name::parse(&beside(p, Some(p.len()))?)));
+            Some(names)
+        };
+        let in_slots = || {
+            let folder = dirs.root().join("slots").join(&queue.name);
+            let buffers = slots::buffers(&folder, queue.message_size);
+            buffers.iter().filter_map(|buffer| Name::parse(&beside(buffer, None)?)).collect()
+        };
+        let is_empty = || {
+            let spilled = queue.spill.as_ref().map_or(Ok((0, 0)), Spill::held);
+            queue.mq.attr().is_ok_and(|attr| attr.depth == 0)
+                && spilled.is_ok_and(|(count, _)| count == 0)
+        };
+        let swept = slab.sweep(|id| owner::is_alive(&dirs, id), needed, in_slots, is_empty);
+        self.queue_mut(id).slab = Some(slab);
+        swept
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::dirs::Dirs;
 use crate::clock;
-use crate::queue::QueueError;
+use crate::queue::{QueueError, QueueSpec};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +18,8 @@ pub(super) struct QueueRecord {
     pub(super) created: String,
     #[serde(default)]
     pub(super) run: Option<String>,
+    #[serde(default)]
+    pub(super) spill: Option<u64>,
 }
 
 /// The record of a run.
@@ -40,8 +42,9 @@ pub struct RunGuard {
     _lock: Flock<File>,
 }
 
-pub(super) fn record_queue(dirs: &Dirs, name: &str, run: Option<String>) -> Result<(), QueueError> {
-    let record = QueueRecord { created: clock::rfc3339_now(), run };
+pub(super) fn record_queue(dirs: &Dirs, name: &str, spec: &QueueSpec) -> Result<(), QueueError> {
+    let (run, spill) = (spec.run.clone(), spec.spill);
+    let record = QueueRecord { created: clock::rfc3339_now(), run, spill };
     write_record(&dirs.queues()?.join(name), &record).map(drop)
 }
 

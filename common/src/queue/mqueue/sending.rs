@@ -1,18 +1,22 @@
 //! Sending what a settlement holds, as far as there is room.
 
-use super::parcel::Parcel;
-use super::{MqConnection, ROOM};
+use super::marker::marker;
+use super::packing::beside;
+use super::parcel::{Packed, Parcel};
+use super::{MqConnection, OpenQueue, ROOM};
 use crate::poll::Interest;
 use crate::queue::{QueueError, QueueId, Settled};
 
 impl MqConnection {
     /// Sends what is left of a parcel, then acknowledges.
     pub(super) fn advance(&mut self, parcel: &mut Parcel) -> Result<Settled, QueueError> {
-        while let Some((queue, packet)) = parcel.packets.get(parcel.next) {
-            if !self.queue(*queue).mq.try_send(packet)? {
-                self.wait_for_room(*queue)?;
+        while let Some(packed) = parcel.packets.get(parcel.next) {
+            let queue = packed.queue;
+            if !self.send_one(packed)? {
+                self.wait_for_room(queue)?;
                 return Ok(Settled::Waiting);
             }
+            marker();
             parcel.next += 1;
             if let Some(place) = parcel.home
                 && let Some(slots) = self.file(place)
@@ -33,6 +37,62 @@ impl MqConnection {
         Ok(Settled::Done)
     }
 
+    /// Sends one message; `false` when there is no room for it, not even
+    /// beside a queue that spills.
+    fn send_one(&mut self, packed: &Packed) -> Result<bool, QueueError> {
+        if packed.body.is_some() {
+            self.slab(packed.queue)?;
+        }
+        let queue = self.queue(packed.queue);
+        let body = packed.body.as_deref();
+        let Some(spill) = &queue.spill else { return queue.send(&packed.packet, body) };
+        if self.patient {
+            return self.send_patiently(packed);
+        }
+        let is_empty = spill.held()?.0 == 0;
+        if is_empty && queue.send(&packed.packet, body)? {
+            return Ok(true);
+        }
+        let spilled = spill.append(&packed.packet)?;
+        marker();
+        self.drain_spill(packed.queue)?;
+        Ok(spilled)
+    }
+
+    /// What begins anew stands behind all that is under way, and waits while
+    /// a spill of the run is full.
+    fn send_patiently(&mut self, packed: &Packed) -> Result<bool, QueueError> {
+        for open in &self.open {
+            let Some(spill) = &open.spill else { continue };
+            if let Some(full) = spill.fullness()? {
+                if self.full_said.as_ref() != Some(&open.name) {
+                    self.full_said = Some(open.name.clone());
+                    self.notices.push(format!("waiting: {full}"));
+                }
+                return Ok(false);
+            }
+        }
+        self.full_said = None;
+        let is_empty = self.drain_spill(packed.queue)?;
+        Ok(is_empty && self.queue(packed.queue).send(&packed.packet, packed.body.as_deref())?)
+    }
+
+    /// Moves what was spilled into the queue, as far as there is room.
+    /// Returns whether nothing is spilled any more.
+    pub(super) fn drain_spill(&mut self, id: QueueId) -> Result<bool, QueueError> {
+        let is_empty = match &self.queue(id).spill {
+            None => true,
+            Some(spill) => spill.held()?.0 == 0,
+        };
+        if is_empty {
+            return Ok(true);
+        }
+        self.slab_if_any(id)?;
+        let queue = self.queue(id);
+        let Some(spill) = &queue.spill else { return Ok(true) };
+        spill.drain(|packet| queue.send(packet, beside(packet, Some(packet.len())).as_deref()))
+    }
+
     pub(super) fn wait_for_room(&mut self, id: QueueId) -> Result<(), QueueError> {
         let Some((poller, base)) = self.poller.clone() else { return Ok(()) };
         let queue = self.queue_mut(id);
@@ -43,5 +103,16 @@ impl MqConnection {
             queue.waits_for_room = true;
         }
         Ok(())
+    }
+}
+
+impl OpenQueue {
+    /// Sends a packet past the spill; `false` when the queue is full. The slab
+    /// is open if the packet has a body there.
+    fn send(&self, packet: &[u8], body: Option<&str>) -> Result<bool, QueueError> {
+        match (&self.slab, body) {
+            (Some(slab), Some(name)) => slab.send(&self.mq, packet, name),
+            _ => self.mq.try_send(packet),
+        }
     }
 }

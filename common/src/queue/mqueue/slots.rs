@@ -339,6 +339,53 @@ pub(super) fn survey(dir: &Path, message_size: usize) -> (u64, u64) {
     (readers.len() as u64, held)
 }
 
+/// What is in the buffers of all slots of one queue, whoever's they are.
+pub(super) fn buffers(dir: &Path, message_size: usize) -> Vec<Vec<u8>> {
+    let mut buffers = Vec::new();
+    for bytes in whole_files(dir, message_size) {
+        for slot in 0..SLOTS {
+            let start = FILE_HEADER + slot * stride(message_size) + SLOT_HEADER;
+            buffers.push(bytes[start..start + message_size].to_vec());
+        }
+    }
+    buffers
+}
+
+fn whole_files(dir: &Path, message_size: usize) -> Vec<Vec<u8>> {
+    let whole = |bytes: &Vec<u8>| bytes.len() == file_len(message_size) && bytes[..8] == MAGIC;
+    files(dir).iter().filter_map(|path| fs::read(path).ok()).filter(whole).collect()
+}
+
+/// Everything that slots of any queue have recorded to be sent, whether it is
+/// sent by now or not.
+pub(super) fn outboxes(root: &Path) -> Vec<Vec<u8>> {
+    let mut outboxes = Vec::new();
+    let Ok(queues) = fs::read_dir(root.join("slots")) else { return outboxes };
+    for dir in queues.flatten().map(|entry| entry.path()) {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let Ok(bytes) = fs::read(&path) else { continue };
+            if path.extension().is_some_and(|kind| kind == "outbox") {
+                outboxes.push(bytes);
+                continue;
+            }
+            let size = bytes.get(8..16).and_then(|size| size.try_into().ok());
+            let size = size.map_or(0, u64::from_le_bytes) as usize;
+            if bytes.len() < FILE_HEADER || bytes.len() != file_len(size.min(1 << 24)) {
+                continue;
+            }
+            for slot in 0..SLOTS {
+                let base = FILE_HEADER + slot * stride(size);
+                let start = base + SLOT_HEADER + size.next_multiple_of(64);
+                let len = base + 4 * Word::OutboxLen as usize;
+                let len = bytes[len..len + 4].try_into().map_or(0, u32::from_le_bytes) as usize;
+                outboxes.extend(bytes.get(start..start + len.min(OUTBOX)).map(<[u8]>::to_vec));
+            }
+        }
+    }
+    outboxes
+}
+
 /// The complete slot files of one queue.
 pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
