@@ -132,8 +132,9 @@ fn a_trigger_ends_when_its_queue_is_removed() {
 #[test]
 fn a_sender_that_gives_up_takes_its_body_along() {
     let sandbox = Sandbox::new();
-    let script = "faas-queue new --capacity 1 ${P}q; for i in 1 2 3; do head -c 50000 /dev/zero | faas-queue put -q --timeout 200ms -i raw ${P}q; done; ls state/bodies/* | wc -l; faas-queue get -o raw ${P}q | wc -c; ls state/bodies/* | wc -l; faas-queue rm ${P}q";
-    assert_eq!(sandbox.sh(script).stdout, "1\n50000\n0\n");
+    let script = "faas-queue new --capacity 1 ${P}q; for i in 1 2 3; do head -c 50000 /dev/zero | faas-queue put -q --timeout 200ms -i raw ${P}q; done; faas-queue get -o raw ${P}q | wc -c; head -c 99999 /dev/zero | faas-queue put -i raw ${P}q; faas-queue put -q --timeout 200ms -i raw ${P}q <chain; ls state/bodies/* | grep -c ^f; faas-queue get -o raw ${P}q | wc -c; ls state/bodies/* | grep -c ^f; faas-queue rm ${P}q";
+    sandbox.file("chain", &"x".repeat(99_999));
+    assert_eq!(sandbox.sh(script).stdout, "50000\n1\n99999\n0\n");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use faas_common::cli::generate::Generate;
-use faas_common::cli::shared::PipeFlags;
+use faas_common::cli::shared::{Delivery, PipeFlags};
 use faas_common::cli::table::Listing;
 use std::path::PathBuf;
 
@@ -121,7 +121,7 @@ pub struct Test {
 /// Flags of `run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Results are printed as they come, in no particular order.\n\nExamples:\n  faas-chain run chain.json < orders.ndjson > results.ndjson\n  faas-chain run -o lines --invokers 2 chain.json < names.txt"
+    after_help = "Results are printed as they come, in no particular order.\n\nExamples:\n  faas-chain run chain.json < orders.ndjson > results.ndjson\n  faas-chain run -o lines --invokers 2 chain.json < names.txt\n  faas-chain run --redrive orders-x7.dead.ndjson chain.json\n  faas-chain run --resume orders-x7 chain.json"
 )]
 pub struct Run {
     /// The chain file
@@ -133,6 +133,20 @@ pub struct Run {
     /// Start N invokers that serve all functions [default: one for each function]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub invokers: Option<u32>,
+    /// Pick up a run whose runner was killed: collect what is under way; no
+    /// new events are read
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["run", "redrive"])]
+    pub resume: Option<String>,
+    /// Run the dead letters of this file instead of stdin, each from the
+    /// function that failed
+    #[arg(long, value_name = "FILE")]
+    pub redrive: Option<PathBuf>,
+    /// How often a message may be delivered [default: what the chain says]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub deliver: Option<Delivery>,
+    /// Most invocations under way at once [default: what the queues hold]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_in_flight: Option<u64>,
     /// File for dead letters, made only when there are any [default: RUN.dead.ndjson]
     #[arg(long, value_name = "FILE")]
     pub dead: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use crate::cli::{Check, Cli, Drawing, Graph, Plan, Run, Test, Verb};
 use faas_common::chain::{Chain, ExitAction, draw, naming, notes, plan};
 use faas_common::cli::log::Log;
+use faas_common::cli::shared::Delivery;
 use faas_common::cli::table::{self, Listing};
 use faas_common::error::Failure;
 use faas_common::event::Event;
@@ -143,7 +144,12 @@ fn try_one(
 }
 
 fn run_chain(flags: Run) -> Outcome {
+    Delivery::check(flags.deliver).map_err(|failure| vec![failure])?;
     runner::run(&runner::Options {
+        resume: flags.resume,
+        redrive: flags.redrive,
+        deliver: flags.deliver,
+        max_in_flight: flags.max_in_flight,
         chain: flags.file,
         run: flags.run,
         invokers: flags.invokers.map(|count| count as usize),

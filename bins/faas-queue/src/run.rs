@@ -116,7 +116,7 @@ fn put(flags: &Put) -> Outcome {
     let until = Until { count: None, timeout: flags.timeout };
     let log = Log::new("faas-queue", flags.quiet);
     let doing = ("put into", flags.url.clone());
-    let transfer = Transfer { desk, poller, from, until, doing, log };
+    let transfer = Transfer { desk, poller, from, until, doing, log, window: None };
     let trigger = Trigger::new(Destination::Queue(to), &flags.dead, Progress::to(None)?);
     let report = trigger.run(transfer)?;
     if report.end == transfer::End::TimedOut {
@@ -141,7 +141,7 @@ fn get(flags: &Get) -> Outcome {
     let until = Until { count, timeout: flags.timeout };
     let log = Log::new("faas-queue", false);
     let doing = ("get from", flags.url.clone());
-    let mut transfer = Transfer { desk, poller, from, until, doing, log };
+    let mut transfer = Transfer { desk, poller, from, until, doing, log, window: None };
     let report = transfer.run(|taken| transfer::show(taken, to), |_| Ok(()))?;
     Ok(report.exit())
 }

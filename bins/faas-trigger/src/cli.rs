@@ -11,6 +11,7 @@ Examples:
   faas-trigger --to mq:/jobs < orders.ndjson
   faas-trigger mq:/jobs.dead --to mq:/jobs --timeout 0
   faas-trigger --chain chain.json --run orders-1 < orders.ndjson
+  faas-trigger --redrive cat.dead.ndjson --to mq:/jobs
 
 Exit codes: 0 done, 1 some lines were no events, 2 wrong usage, 69 cannot
 reach a queue, 75 gave up waiting, 77 not allowed, 128+N by signal N.";
@@ -35,6 +36,10 @@ pub struct Cli {
     /// The open run they belong to
     #[arg(long, value_name = "NAME", requires = "chain")]
     pub run: Option<String>,
+    /// Send the dead letters of this file once more, each to the function that
+    /// failed, without what its failure added
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    pub redrive: Option<PathBuf>,
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "N")]
     pub count: Option<u64>,
@@ -53,6 +58,12 @@ pub struct Cli {
     /// Say what came of it at the end
     #[arg(short, long)]
     pub verbose: bool,
+    /// Most invocations under way at once
+    #[arg(long, hide = true, value_name = "N", requires = "window_fd")]
+    pub max_in_flight: Option<u64>,
+    /// Read from this descriptor how many invocations have ended
+    #[arg(long, hide = true, value_name = "N")]
+    pub window_fd: Option<u32>,
     /// Tell the progress to this descriptor
     #[arg(long, hide = true, value_name = "N")]
     pub status_fd: Option<u32>,

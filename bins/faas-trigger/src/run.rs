@@ -4,12 +4,17 @@ use crate::cli::Cli;
 use faas_common::cli::log::Log;
 use faas_common::cli::shared::{named_queue, queue_url};
 use faas_common::error::Failure;
+use faas_common::event::shape::InShape;
 use faas_common::exit::Exit;
+use faas_common::invoker::watchdog;
 use faas_common::poll::Poller;
+use faas_common::queue::pipe::{PipeConnection, SourceOptions};
 use faas_common::queue::{self, Desk, Port, QueueUrl};
 use faas_common::runner::join;
-use faas_common::transfer::{Transfer, Until};
+use faas_common::transfer::{Transfer, Until, Window};
 use faas_common::trigger::{Destination, Progress, Trigger};
+use std::fs::File;
+use std::path::Path;
 use std::rc::Rc;
 
 pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
@@ -35,9 +40,15 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         let log = Log::new("faas-trigger", cli.quiet);
         let target = cli.to.clone().or(cli.run.clone()).unwrap_or_default();
         let doing = ("send to", target);
-        let transfer = Transfer { desk, poller, from, until, doing, log };
+        let window = match (cli.max_in_flight, cli.window_fd) {
+            (Some(most), Some(fd)) => Some(Window::new(most, fd)?),
+            _ => None,
+        };
+        let transfer = Transfer { desk, poller, from, until, doing, log, window };
         let progress = Progress::to(cli.status_fd)?;
-        let report = Trigger::new(destination, &cli.dead, progress).run(transfer)?;
+        let report = Trigger::new(destination, &cli.dead, progress)
+            .redriving(cli.redrive.is_some())
+            .run(transfer)?;
         if cli.verbose {
             let line = format!("{} events sent, {} bad lines", report.moved, report.bad);
             Log::new("faas-trigger", false).line(&line);
@@ -48,6 +59,9 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
 }
 
 fn open_source(cli: &Cli, desk: &mut Desk) -> Result<Port, Failure> {
+    if let Some(file) = &cli.redrive {
+        return open_letters(cli, file, desk);
+    }
     let url = queue_url(&cli.source)?;
     if url == QueueUrl::Pipe {
         let connection = desk.add(Box::new(cli.pipe.connection("/faas-trigger/stdin", false)));
@@ -63,6 +77,26 @@ fn open_source(cli: &Cli, desk: &mut Desk) -> Result<Port, Failure> {
         Ok(Port { connection: desk.add(connection), queue })
     });
     opened.map_err(|error| error.failure("open", &url.to_string()))
+}
+
+/// A file of dead letters, in place of stdin.
+fn open_letters(cli: &Cli, file: &Path, desk: &mut Desk) -> Result<Port, Failure> {
+    let failed = |error: std::io::Error| {
+        let failure = Failure::io("redrive", file.display().to_string(), &error);
+        Failure { exit: Exit::Usage, ..failure }
+    };
+    if file != Path::new("-") {
+        let letters = File::open(file).map_err(failed)?;
+        nix::unistd::dup2_stdin(&letters).map_err(|errno| failed(errno.into()))?;
+    }
+    let _ = watchdog::install();
+    let source = SourceOptions {
+        shape: InShape::Json,
+        letters: true,
+        ..cli.pipe.source("/faas-trigger/redrive")
+    };
+    let connection = desk.add(Box::new(PipeConnection::new(source, cli.pipe.sink(false))));
+    Ok(Port { connection, queue: queue::QueueId(0) })
 }
 
 fn open_target(to: &str, desk: &mut Desk) -> Result<Port, Failure> {

@@ -84,6 +84,29 @@ impl Endings {
         Reply { fresh, ended: Some(summary) }
     }
 
+    /// For each trigger: up to which invocation all have ended, and which have
+    /// beyond it.
+    pub fn ended(&self) -> impl Iterator<Item = (&str, u64, Vec<u64>)> {
+        let above = |ended: &Ended| ended.above.iter().copied().collect();
+        self.ended.iter().map(move |(trigger, ended)| (trigger.as_str(), ended.below, above(ended)))
+    }
+
+    /// Takes in what [`Endings::ended`] said.
+    pub fn restore(&mut self, trigger: &str, below: u64, above: &[u64]) {
+        let ended = self.ended.entry(trigger.to_owned()).or_default();
+        let above: BTreeSet<u64> = above.iter().copied().collect();
+        self.count += below + above.len() as u64;
+        *ended = Ended { below, above };
+    }
+
+    /// The highest number of an invocation that gave a sign of life.
+    pub fn highest(&self, trigger: &str) -> u64 {
+        let ended = self.ended.get(trigger);
+        let last = ended.map_or(0, |e| e.above.last().copied().unwrap_or(e.below));
+        let open = self.open.keys().map(|name| split(name)).filter(|(t, _)| *t == trigger);
+        open.map(|(_, number)| number).fold(last, u64::max)
+    }
+
     /// Invocations of a trigger, numbered from 1 to `accepted`, that have not ended.
     pub fn missing(&self, trigger: &str, accepted: u64) -> Vec<u64> {
         let ended = self.ended.get(trigger);

@@ -44,6 +44,7 @@ impl PipeFlags {
                 InShape::Auto | InShape::Json => limits::LINE_MAX,
                 _ => limits::BODY_MAX,
             }),
+            letters: false,
         }
     }
 
@@ -122,6 +123,15 @@ impl Delivery {
             Self::AtMostOnce => Deliver::AtMostOnce,
             Self::AtLeastOnce => Deliver::AtLeastOnce,
             Self::ExactlyOnce => Deliver::ExactlyOnce,
+        }
+    }
+
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AtMostOnce => "at-most-once",
+            Self::AtLeastOnce => "at-least-once",
+            Self::ExactlyOnce => "exactly-once",
         }
     }
 

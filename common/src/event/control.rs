@@ -98,6 +98,16 @@ const TOKEN: u64 = 13;
 const GATHERED: u64 = 14;
 
 impl Control {
+    /// Whether this is the control block of a result.
+    pub fn is_result(&self) -> bool {
+        self.verdict == Some(Verdict::Result)
+    }
+
+    /// Whether this is the control block of a dead letter.
+    pub fn is_dead(&self) -> bool {
+        self.verdict == Some(Verdict::Dead)
+    }
+
     /// Appends the block: tag, length and value of each field that is set.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for (tag, text) in [

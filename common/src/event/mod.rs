@@ -9,7 +9,7 @@ mod envelope;
 pub mod frame;
 pub mod id;
 pub mod shape;
-mod varint;
+pub(crate) mod varint;
 
 pub use attr::{Attr, NameError, check_name};
 pub use body::{Body, BodyFile, MediaKind, detect_type, is_json, media_kind};

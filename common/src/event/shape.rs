@@ -295,6 +295,17 @@ pub fn read(record: &Record, shape: InShape, origin: &Origin) -> Result<Event, R
     }
 }
 
+/// Reads a record as a dead letter: an envelope, with what its failure added.
+///
+/// # Errors
+/// It is none.
+pub fn read_letter(record: &Record) -> Result<Event, ReadError> {
+    if let Some(fault) = record.fault {
+        return Err(fault.into());
+    }
+    parse_envelope(&record.bytes)?.map_or(Err(ReadError::Bare), within_limit)
+}
+
 fn from_outside(mut event: Event) -> Result<Event, ReadError> {
     event.drop_control();
     within_limit(event)

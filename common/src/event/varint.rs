@@ -15,7 +15,7 @@ pub enum FrameError {
     Newer(u8),
 }
 
-pub(super) fn put_number(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8) | 0x80);
         value >>= 7;
@@ -23,13 +23,13 @@ pub(super) fn put_number(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// `None` is zero; otherwise the length plus one, then the bytes.
-pub(super) fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
+pub(crate) fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
     match text {
         None => put_number(out, 0),
         Some(text) => {
@@ -41,26 +41,26 @@ pub(super) fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
 
 /// Takes values off the front of a slice; never reads past its end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, FrameError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, FrameError> {
         let (first, rest) = self.rest.split_first().ok_or(FrameError::Short)?;
         self.rest = rest;
         Ok(*first)
     }
 
-    pub(super) fn number(&mut self) -> Result<u64, FrameError> {
+    pub(crate) fn number(&mut self) -> Result<u64, FrameError> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         Err(FrameError::Damaged("a number over 64 bits"))
     }
 
-    pub(super) fn take(&mut self, len: u64) -> Result<&'a [u8], FrameError> {
+    pub(crate) fn take(&mut self, len: u64) -> Result<&'a [u8], FrameError> {
         let len = usize::try_from(len).map_err(|_| FrameError::Short)?;
         if len > self.rest.len() {
             return Err(FrameError::Short);
@@ -86,16 +86,16 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], FrameError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], FrameError> {
         let len = self.number()?;
         self.take(len)
     }
 
-    pub(super) fn text(&mut self) -> Result<String, FrameError> {
+    pub(crate) fn text(&mut self) -> Result<String, FrameError> {
         utf8(self.bytes()?)
     }
 
-    pub(super) fn optional(&mut self) -> Result<Option<String>, FrameError> {
+    pub(crate) fn optional(&mut self) -> Result<Option<String>, FrameError> {
         match self.number()? {
             0 => Ok(None),
             len => utf8(self.take(len - 1)?).map(Some),

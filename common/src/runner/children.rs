@@ -5,7 +5,7 @@
 
 use super::Options;
 use super::progress::Progress;
-use super::talk::{Talk, pipe_to_us};
+use super::talk::{Talk, pipe_from_us, pipe_to_us};
 use crate::chain::Chain;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
@@ -14,7 +14,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{Pid, getpid, getppid};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub(super) struct Children {
     /// What the trigger says of its progress.
     pub(super) status: File,
     status_text: Vec<u8>,
+    /// Where the trigger reads how many invocations have ended.
+    window: Option<File>,
     /// What the children say, when their lines must go around something.
     pub(super) talk: Talk,
     /// Restarts an invoker may have without progress.
@@ -59,6 +61,10 @@ pub(super) enum Gone {
 impl Children {
     pub(super) fn start(options: &Options, chain: &Chain, run: &str) -> Result<Self> {
         let file = options.chain.canonicalize().unwrap_or_else(|_| options.chain.clone());
+        let (window, their_window) = match options.max_in_flight {
+            Some(_) => pipe_from_us().map(|(ours, theirs)| (Some(ours), Some(theirs)))?,
+            None => (None, None),
+        };
         let base =
             ["--chain".to_owned(), file.display().to_string(), "--run".to_owned(), run.to_owned()];
         let shares: Vec<Vec<String>> = match options.invokers {
@@ -77,32 +83,53 @@ impl Children {
             invokers: Vec::new(),
             status,
             status_text: Vec::new(),
+            window,
             talk,
             restarts_max,
         };
         for share in shares {
             let mut args = [base.as_slice(), &share].concat();
             args.extend(options.quiet.then(|| "--quiet".to_owned()));
+            if let Some(deliver) = options.deliver {
+                args.extend(["--deliver".to_owned(), deliver.word().to_owned()]);
+            }
             let child = Some(spawn(
                 "faas-invoke",
                 &args,
                 Stdio::null(),
                 children.talk.stderr()?,
                 true,
-                None,
+                Vec::new(),
             )?);
             children.invokers.push(Invoker { args, child, restarts: 0 });
         }
-        let args = trigger_args(&base, options, &their_status);
+        if options.resume.is_some() {
+            return Ok(children);
+        }
+        let mut args = trigger_args(&base, options, &their_status);
+        if let (Some(most), Some(theirs)) = (options.max_in_flight, &their_window) {
+            let fd = theirs.as_raw_fd();
+            args.extend(["--max-in-flight".to_owned(), most.to_string()]);
+            args.extend(["--window-fd".to_owned(), fd.to_string()]);
+        }
+        let kept = std::iter::once(their_status).chain(their_window).collect();
         children.trigger = Some(spawn(
             "faas-trigger",
             &args,
             Stdio::inherit(),
             children.talk.stderr()?,
             false,
-            Some(their_status),
+            kept,
         )?);
         Ok(children)
+    }
+
+    /// Tells the trigger how many invocations have ended.
+    pub(super) fn tell_ended(&mut self, count: u64) {
+        if let Some(window) = &mut self.window {
+            // A full pipe holds counts enough; a later one says more.
+            let _ = window.write(&count.to_le_bytes());
+        }
     }
 
     /// What the trigger has said since; the latest.
@@ -137,7 +164,7 @@ impl Children {
             }
             invoker.restarts += 1;
             let started = self.talk.stderr().and_then(|stderr| {
-                spawn("faas-invoke", &invoker.args, Stdio::null(), stderr, true, None)
+                spawn("faas-invoke", &invoker.args, Stdio::null(), stderr, true, Vec::new())
             });
             match started {
                 Ok(child) => {
@@ -205,6 +232,9 @@ fn trigger_args(base: &[String], options: &Options, status: &OwnedFd) -> Vec<Str
     if options.quiet {
         args.push("--quiet".to_owned());
     }
+    if let Some(file) = &options.redrive {
+        args.extend(["--redrive".to_owned(), file.display().to_string()]);
+    }
     args
 }
 
@@ -232,7 +262,7 @@ fn spawn(
     stdin: Stdio,
     stderr: Stdio,
     own_group: bool,
-    kept: Option<OwnedFd>,
+    kept: Vec<OwnedFd>,
 ) -> Result<Child> {
     let runner = getpid();
     let mut command = Command::new(beside_us(tool));
@@ -249,7 +279,7 @@ fn spawn(
             if getppid() != runner {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            if let Some(kept) = &kept {
+            for kept in &kept {
                 fcntl(kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
             }
             Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)

@@ -1,22 +1,24 @@
 //! Takes the replies of a run: prints results, keeps dead letters, and counts
 //! the credit that comes back, until nothing is missing.
 
+use super::book::{Book, Past};
 use super::children::{Children, Gone, describe};
+use super::overdue::Overdue;
 use super::progress::Progress;
 use super::summary::Summary;
 use crate::chain::ending::{self, Endings};
 use crate::chain::{Chain, naming};
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
-use crate::event::{Event, Verdict};
+use crate::event::{Control, Event};
 use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::limits::IDLE_LOOK_MS;
 use crate::poll::{Interest, Poller};
-use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
+use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Receipt, Taken, pipe};
 use crate::signals::Signals;
 use nix::sys::signal::Signal;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -42,19 +44,27 @@ pub(super) struct Collector {
     progress: Progress,
     endings: Endings,
     summary: Summary,
+    book: Book,
+    /// What an earlier runner may have shown.
+    doubtful: HashSet<String>,
+    /// Whether this run was picked up, so that nobody says how much there is.
+    resumed: bool,
+    overdue: Overdue,
     queues: Vec<String>,
     /// Name of our trigger, once it has said it.
     trigger: Option<String>,
     trigger_ended: bool,
     trigger_failed: bool,
     invoker_gone: bool,
-    /// Hand-offs that wait for stdout.
-    waiting: HashSet<u64>,
+    /// Replies whose results wait for stdout, by the ticket of the hand-off.
+    waiting: HashMap<u64, Shown>,
     stopped_by: Option<i32>,
     stop_now: bool,
     closed: bool,
     looked: Instant,
     still_since: Option<Instant>,
+    /// Whether nothing has moved for a while.
+    is_at_rest: bool,
 }
 
 /// What a collector is made of.
@@ -67,12 +77,29 @@ pub(super) struct Parts {
     pub(super) children: Children,
     pub(super) dead: DeadSink,
     pub(super) log: Log,
+    pub(super) book: Book,
+    pub(super) past: Option<Past>,
+}
+
+/// A reply that is shown, or has nothing to show: it can be acknowledged.
+struct Shown {
+    receipt: Receipt,
+    control: Control,
+    key: String,
+    ended: bool,
 }
 
 impl Collector {
     pub(super) fn new(parts: Parts, chain: &Chain, run: &str) -> Result<Self> {
         let catch = |error: std::io::Error| Failure::io("wait for", "the run", &error);
-        let Parts { mut desk, poller, signals, replies, results, children, dead, log } = parts;
+        let Parts { mut desk, poller, signals, replies, results, children, .. } = parts;
+        let (dead, log, book) = (parts.dead, parts.log, parts.book);
+        let (resumed, past) = (parts.past.is_some(), parts.past.unwrap_or_default());
+        let mut summary = Summary::new();
+        summary.resumed = resumed;
+        [summary.results, summary.dead, summary.dropped] = past.counts;
+        let trigger = past.accepted.keys().next().cloned();
+        summary.accepted = past.accepted.values().copied().max().unwrap_or(0);
         poller.add(&signals, SIGNALS, Interest::Read).map_err(catch)?;
         poller.add(&children.status, STATUS, Interest::Read).map_err(catch)?;
         if let Some(talk) = children.talk.ours() {
@@ -89,19 +116,24 @@ impl Collector {
             signals,
             progress: Progress::new(run, log.is_quiet()),
             log,
-            endings: Endings::default(),
-            summary: Summary::new(),
+            endings: past.endings,
+            summary,
+            book,
+            doubtful: past.doubtful,
+            resumed,
+            overdue: Overdue::after(chain.deadline),
             queues: naming::all(chain, run).into_iter().map(|(_, name)| name).collect(),
-            trigger: None,
-            trigger_ended: false,
+            trigger,
+            trigger_ended: resumed,
             trigger_failed: false,
             invoker_gone: false,
-            waiting: HashSet::new(),
+            waiting: HashMap::new(),
             stopped_by: None,
             stop_now: false,
             closed: false,
             looked: Instant::now(),
             still_since: None,
+            is_at_rest: false,
         })
     }
 
@@ -160,7 +192,9 @@ impl Collector {
             }
         }
         for ticket in self.desk.advance()? {
-            self.waiting.remove(&ticket);
+            if let Some(shown) = self.waiting.remove(&ticket) {
+                self.acknowledge(shown)?;
+            }
         }
         if self.looked.elapsed() >= Duration::from_millis(IDLE_LOOK_MS) {
             self.look_after()?;
@@ -168,48 +202,89 @@ impl Collector {
         Ok(!self.stop_now)
     }
 
+    /// A reply is shown, then written down, then acknowledged: a crash between
+    /// two of these shows it again, and whoever picks the run up says so.
     fn take(&mut self, reply: Taken) -> std::result::Result<(), QueueError> {
         let mut event = reply.event;
         let key = ending::key(&event);
-        let control = event.control.take().unwrap_or_default();
+        let control = event.control.take().map(|control| *control).unwrap_or_default();
         let told = self.endings.reply(&control, &key);
         if let Some(ended) = told.ended {
             self.summary.ended(control.started_us);
             self.summary.dropped += u64::from(ended.results == 0 && !ended.dead);
         }
         self.summary.redelivered += u64::from(!told.fresh);
+        self.note_accepted(&control);
         if told.fresh {
             self.children.progressed();
         }
-        let mut handoff =
-            Handoff { taken: Some((self.replies.connection, reply.receipt)), outputs: Vec::new() };
-        match control.verdict {
-            Some(Verdict::Result) if told.fresh => {
-                self.summary.results += 1;
-                handoff.outputs.push((self.results, event.clone()));
-            }
-            Some(Verdict::Dead) if told.fresh => self.keep_dead(&event)?,
-            _ => {}
+        let shows = told.fresh && (control.is_result() || control.is_dead());
+        if shows {
+            self.book.intend(&key).map_err(no_book)?;
         }
-        match self.desk.hand_over(handoff)? {
-            Handed::Done => {}
-            Handed::Later(ticket) => drop(self.waiting.insert(ticket)),
-            Handed::Refused(error) => self.unprintable(event, &error, reply.receipt)?,
+        if shows && self.doubtful.remove(&key) {
+            self.summary.doubtful.push(event.id.clone());
+        }
+        let is_result = control.is_result();
+        let ended = told.ended.is_some();
+        let shown = Shown { receipt: reply.receipt, control, key, ended };
+        match (shows, is_result) {
+            (true, true) => self.show_result(event, shown)?,
+            (true, false) => {
+                self.keep_dead(&event)?;
+                self.acknowledge(shown)?;
+            }
+            (false, _) => self.acknowledge(shown)?,
+        }
+        if ended {
+            self.children.tell_ended(self.endings.count);
         }
         self.show();
         Ok(())
     }
 
-    /// A result that the asked shape cannot carry becomes a dead letter.
-    fn unprintable(
+    /// Nobody says how much a run that was picked up has accepted, but for
+    /// the messages themselves.
+    fn note_accepted(&mut self, control: &Control) {
+        if !self.resumed || control.invocation.is_empty() {
+            return;
+        }
+        let (trigger, _) = ending::split(&control.invocation);
+        let highest = self.endings.highest(trigger);
+        self.trigger.get_or_insert_with(|| trigger.to_owned());
+        self.summary.accepted = self.summary.accepted.max(highest);
+    }
+
+    fn show_result(
         &mut self,
         mut event: Event,
-        error: &QueueError,
-        receipt: crate::queue::Receipt,
+        shown: Shown,
     ) -> std::result::Result<(), QueueError> {
-        self.summary.results -= 1;
-        event.note("faasreason", error.to_string());
-        self.keep_dead(&event)?;
+        self.summary.results += 1;
+        let outputs = vec![(self.results, event.clone())];
+        match self.desk.hand_over(Handoff { taken: None, outputs })? {
+            Handed::Done => self.acknowledge(shown),
+            Handed::Later(ticket) => {
+                self.waiting.insert(ticket, shown);
+                Ok(())
+            }
+            // A result that the asked shape cannot carry becomes a dead letter.
+            Handed::Refused(error) => {
+                self.summary.results -= 1;
+                event.note("faasreason", error.to_string());
+                self.keep_dead(&event)?;
+                self.acknowledge(shown)
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, shown: Shown) -> std::result::Result<(), QueueError> {
+        let Shown { receipt, control, key, ended } = shown;
+        self.book.reply(control, key, ended).map_err(no_book)?;
+        let counts = [self.summary.results, self.summary.dead, self.summary.dropped];
+        if self.waiting.is_empty() {
+            self.book.keep_short(&self.endings, counts).map_err(no_book)?;
+        }
         let taken = Some((self.replies.connection, receipt));
         self.desk.hand_over(Handoff { taken, outputs: Vec::new() }).map(drop)
     }
@@ -225,6 +300,9 @@ impl Collector {
     fn on_status(&mut self) {
         if let Some(status) = self.children.read_status() {
             self.summary.accepted = status.accepted;
+            self.overdue.note(status.accepted, Instant::now());
+            // Nothing that could be resumed is lost with this line.
+            let _ = self.book.accepted(&status.trigger, status.accepted);
             self.trigger = Some(status.trigger);
             self.show();
         }
@@ -290,7 +368,13 @@ impl Collector {
                 }
             }
             let Ok(done) = self.desk.advance() else { break };
-            done.iter().for_each(|ticket| _ = self.waiting.remove(ticket));
+            for shown in
+                done.iter().filter_map(|ticket| self.waiting.remove(ticket)).collect::<Vec<_>>()
+            {
+                if self.acknowledge(shown).is_err() {
+                    break;
+                }
+            }
         }
         self.summary.results -= (self.waiting.len() as u64).min(self.summary.results);
         self.summary.unwritten = self.waiting.len() as u64;
@@ -327,6 +411,12 @@ impl Collector {
             self.still_since = None;
         } else if self.still_since.get_or_insert_with(Instant::now).elapsed() >= STILL {
             self.summary.lost = self.missing();
+            self.is_at_rest = true;
+        }
+        let past = self.overdue.until(Instant::now());
+        if self.trigger_ended && past > 0 && self.missing().last().is_some_and(|last| *last <= past)
+        {
+            self.summary.lost = self.missing();
         }
         Ok(())
     }
@@ -352,7 +442,8 @@ impl Collector {
 
     fn is_over(&self) -> bool {
         let all = self.trigger_ended && self.waiting.is_empty();
-        all && (!self.summary.lost.is_empty() || self.all_ended())
+        let known = self.is_at_rest || !self.resumed;
+        all && (!self.summary.lost.is_empty() || (known && self.all_ended()))
     }
 
     fn all_ended(&self) -> bool {
@@ -378,4 +469,8 @@ impl Collector {
         let failed = self.trigger_failed || self.invoker_gone || self.summary.dead > 0;
         if failed || !self.summary.lost.is_empty() { Exit::SomeFailed } else { Exit::Done }
     }
+}
+
+fn no_book(error: std::io::Error) -> QueueError {
+    QueueError::io("writing the book of the run")(error)
 }

@@ -2,18 +2,21 @@
 //! of their own, prints results as they come, knows the end by the credit
 //! that came back, and leaves nothing behind.
 
+pub mod book;
 mod children;
 mod collector;
 pub mod join;
 pub mod orphans;
+mod overdue;
 mod progress;
+mod resume;
 mod summary;
 mod talk;
 pub mod trial;
 
 use crate::chain::{Chain, naming};
 use crate::cli::log::Log;
-use crate::cli::shared::PipeFlags;
+use crate::cli::shared::{Delivery, PipeFlags};
 use crate::clock;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -21,6 +24,7 @@ use crate::invoker::DeadSink;
 use crate::poll::Poller;
 use crate::queue::{Desk, Port};
 use crate::signals::Signals;
+use book::{Book, Past};
 use children::Children;
 use collector::{Collector, Parts};
 use nix::sys::signal::Signal;
@@ -38,6 +42,14 @@ pub struct Options {
     pub invokers: Option<usize>,
     /// File for dead letters.
     pub dead: Option<PathBuf>,
+    /// Pick up this run, whose runner is gone, instead of opening one.
+    pub resume: Option<String>,
+    /// A file of dead letters, in place of stdin.
+    pub redrive: Option<PathBuf>,
+    /// Delivery, instead of what the chain says.
+    pub deliver: Option<Delivery>,
+    /// Most invocations under way at once.
+    pub max_in_flight: Option<u64>,
     /// Shapes of stdin and stdout.
     pub pipe: PipeFlags,
     /// Only failures on stderr.
@@ -50,7 +62,7 @@ pub struct Options {
 /// The chain file has flaws, or the run cannot be opened.
 pub fn run(options: &Options) -> Result<Exit, Vec<Failure>> {
     let chain = join::load_chain(&options.chain, "run")?;
-    let name = match &options.run {
+    let name = match options.resume.as_ref().or(options.run.as_ref()) {
         Some(name) => {
             join::check_name(name).map_err(one)?;
             name.clone()
@@ -58,7 +70,26 @@ pub fn run(options: &Options) -> Result<Exit, Vec<Failure>> {
         None => naming::new_run(&chain.name, clock::random_u64()),
     };
     crate::invoker::check_programs(&chain).map_err(one)?;
+    check_files(options, &name).map_err(one)?;
     open_and_collect(options, &chain, &name).map_err(one)
+}
+
+/// A file of dead letters is not read while it is written.
+fn check_files(options: &Options, run: &str) -> crate::error::Result<()> {
+    let Some(redrive) = &options.redrive else { return Ok(()) };
+    let dead = dead_file(options, run);
+    let same =
+        redrive.canonicalize().is_ok_and(|path| Ok(path) == dead.canonicalize().map_err(drop));
+    if same {
+        let name = redrive.display().to_string();
+        let reason = "its own dead letters would go to the same file";
+        return Err(Failure::new(Exit::Usage, "redrive", name, reason).cure("--dead OTHER"));
+    }
+    Ok(())
+}
+
+fn dead_file(options: &Options, run: &str) -> PathBuf {
+    options.dead.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.dead.ndjson")))
 }
 
 fn one(failure: Failure) -> Vec<Failure> {
@@ -69,13 +100,21 @@ fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error
     // From here on a signal is read, so that it cannot leave a half-open run.
     let signals = Signals::catch_also(&[Signal::SIGCHLD])
         .map_err(|error| Failure::io("catch", "signals", &error))?;
-    let dead = options.dead.clone().unwrap_or_else(|| PathBuf::from(format!("{run}.dead.ndjson")));
+    let dead = dead_file(options, run);
     DeadSink::check(&dead)?;
     let poller =
         Rc::new(Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?);
     let mut connection = join::connect_run()?;
-    let guard = join::open_run(chain, run, Some(std::process::id()), connection.as_mut())?;
-    let collected = collect(options, chain, run, &dead, (poller, signals, connection));
+    let (guard, book, past) = match options.resume {
+        Some(_) => resume::take_over(chain, run, &options.chain)?,
+        None => {
+            let runner = Some(std::process::id());
+            let guard = join::open_run(chain, run, runner, connection.as_mut())?;
+            (guard, resume::new_book(run)?, None)
+        }
+    };
+    let ends = Ends { poller, signals, connection, book, past };
+    let collected = collect(options, chain, run, &dead, ends);
     // Every process of the run is gone by now; nobody can write to it again.
     let exit = collected.map_err(|failure| {
         let cure =
@@ -88,16 +127,23 @@ fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error
     Ok(exit)
 }
 
-/// What the collector waits with and on.
-type Ends = (Rc<Poller>, Signals, Box<dyn crate::queue::Connection>);
+/// What the collector waits with and on, and what it knows and writes down.
+struct Ends {
+    poller: Rc<Poller>,
+    signals: Signals,
+    connection: Box<dyn crate::queue::Connection>,
+    book: Book,
+    past: Option<Past>,
+}
 
 fn collect(
     options: &Options,
     chain: &Chain,
     run: &str,
     dead: &Path,
-    (poller, signals, mut connection): Ends,
+    ends: Ends,
 ) -> crate::error::Result<Exit> {
+    let Ends { poller, signals, mut connection, book, past } = ends;
     let reply = naming::reply(run);
     let queue = connection
         .open_receive(&reply)
@@ -115,6 +161,8 @@ fn collect(
         children: Children::start(options, chain, run)?,
         dead: DeadSink::file(dead),
         log: Log::new("faas-chain", options.quiet),
+        book,
+        past,
     };
     let mut collector = Collector::new(parts, chain, run)?;
     let (exit, summary) = collector.run();

@@ -24,6 +24,10 @@ pub(super) struct Summary {
     pub(super) closed: bool,
     /// Results that nobody read.
     pub(super) unwritten: u64,
+    /// Whether the run was picked up from a runner that was killed.
+    pub(super) resumed: bool,
+    /// Ids that an earlier runner of this run may have shown already.
+    pub(super) doubtful: Vec<String>,
     /// Invocations that never ended.
     pub(super) lost: Vec<u64>,
     /// From acceptance to the end, in microseconds.
@@ -42,6 +46,8 @@ impl Summary {
             redelivered: 0,
             closed: false,
             unwritten: 0,
+            resumed: false,
+            doubtful: Vec::new(),
             lost: Vec::new(),
             latency,
         }
@@ -83,12 +89,25 @@ impl Summary {
         if self.dead > 0 {
             text += &format!("faas-chain: {run}: dead letters are in {}\n", dead_file.display());
         }
+        if self.resumed {
+            text += &match self.accepted {
+                0 => format!("faas-chain: {run}: no line was accepted\n"),
+                last => format!(
+                    "faas-chain: {run}: the last line accepted is {last}; what follows it \
+                     (tail -n +{}) is for a new run\n",
+                    last + 1
+                ),
+            };
+        }
+        for id in &self.doubtful {
+            text += &format!("faas-chain: {run}: {id} may have been shown before\n");
+        }
         if !self.lost.is_empty() {
             let names: Vec<String> = self.lost.iter().take(20).map(u64::to_string).collect();
             let more = if self.lost.len() > 20 { ", ..." } else { "" };
             text += &format!("faas-chain: {run}: lost: input {}{more}\n", names.join(", "));
         }
-        if !quiet || self.dead > 0 || !self.lost.is_empty() {
+        if !quiet || self.dead > 0 || !self.lost.is_empty() || !self.doubtful.is_empty() {
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }

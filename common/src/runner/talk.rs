@@ -51,6 +51,14 @@ impl Talk {
     }
 }
 
+/// A pipe whose writing end is ours and never blocks.
+pub(super) fn pipe_from_us() -> Result<(File, OwnedFd)> {
+    let failed = |errno: nix::errno::Errno| Failure::io("open", "a pipe", &errno.into());
+    let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed)?;
+    Ok((File::from(ours), theirs))
+}
+
 /// A pipe whose reading end is ours and never blocks.
 pub(super) fn pipe_to_us() -> Result<(File, OwnedFd)> {
     let failed = |errno: nix::errno::Errno| Failure::io("open", "a pipe", &errno.into());

@@ -2,6 +2,10 @@
 //! a trigger does, and `put` and `get`. The order is kept, and what is taken
 //! is settled only after it has arrived.
 
+mod window;
+
+pub use window::Window;
+
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::Event;
@@ -14,6 +18,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const SIGNALS: u64 = 1 << 60;
+const WINDOW: u64 = 1 << 61;
 
 /// Most messages taken at once.
 const BATCH: usize = 64;
@@ -101,6 +106,8 @@ pub struct Transfer {
     pub doing: (&'static str, String),
     /// Where to talk.
     pub log: Log,
+    /// How many of them may be under way at once, where that is bounded.
+    pub window: Option<Window>,
 }
 
 impl Transfer {
@@ -120,6 +127,11 @@ impl Transfer {
         self.poller
             .add(&signals, SIGNALS, Interest::Read)
             .map_err(|error| Failure::io("wait for", "signals", &error))?;
+        if let Some(window) = &self.window {
+            self.poller
+                .add(window, WINDOW, Interest::Read)
+                .map_err(|error| Failure::io("wait for", "ends of invocations", &error))?;
+        }
         let mut report = Report { moved: 0, bad: 0, end: End::Done };
         let mut state = State {
             last: Instant::now(),
@@ -178,6 +190,7 @@ impl Transfer {
     /// Takes the next batch; `false` when the transfer is over.
     fn take(&mut self, state: &mut State, report: &mut Report) -> std::result::Result<bool, Fault> {
         let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(state.taken));
+        let open = self.window.as_ref().map_or(u64::MAX, |window| window.left(state.taken));
         if let Some(signal) = state.stop {
             report.end = End::Signal(signal);
             return Ok(false);
@@ -185,7 +198,10 @@ impl Transfer {
         if left == 0 {
             return Ok(false);
         }
-        let most = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
+        if open == 0 {
+            return Ok(true);
+        }
+        let most = usize::try_from(left.min(open)).unwrap_or(BATCH).min(BATCH);
         self.desk.receive(self.from, most, &mut state.batch)?;
         state.taken += state.batch.len() as u64;
         if !state.batch.is_empty() {
@@ -209,7 +225,8 @@ impl Transfer {
         moved: &mut impl FnMut(u64) -> Result<()>,
         signals: &mut Signals,
     ) -> std::result::Result<bool, Fault> {
-        let idle = state.batch.is_empty() && state.waits_for.is_none();
+        let is_open = self.window.as_ref().is_none_or(|window| window.left(state.taken) > 0);
+        let idle = state.batch.is_empty() && state.waits_for.is_none() && is_open;
         self.desk.listen(self.from, idle)?;
         let mut sleep = Duration::from_millis(IDLE_LOOK_MS);
         if let Some(timeout) = self.until.timeout {
@@ -234,6 +251,8 @@ impl Transfer {
                         return Ok(false);
                     }
                 }
+            } else if one.token == WINDOW {
+                self.window.iter_mut().for_each(Window::update);
             } else if self.desk.owns(one.token) {
                 self.desk.on_ready(one);
             }

@@ -60,6 +60,11 @@ impl Dirs {
         self.made("runs")
     }
 
+    /// Books of collectors.
+    pub(super) fn books(&self) -> Result<PathBuf, QueueError> {
+        self.made("books")
+    }
+
     /// Slot files of one queue.
     pub(super) fn slots(&self, queue: &str) -> Result<PathBuf, QueueError> {
         make(&self.root.join("slots"))?;

@@ -114,12 +114,44 @@ pub fn run_names() -> Result<Vec<String>, QueueError> {
     names_in(Dirs::open()?.runs()?)
 }
 
+/// Takes over a run whose runner is gone.
+///
+/// # Errors
+/// Its runner lives, or it cannot be read or written.
+pub fn take_over_run(run: &str, record: &RunRecord) -> Result<RunGuard, QueueError> {
+    let path = Dirs::open()?.runs()?.join(run);
+    let failed = |error| QueueError::io("writing its record")(error);
+    let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+    let lock =
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            nix::errno::Errno::EWOULDBLOCK => QueueError::Exists,
+            errno => QueueError::io("locking its record")(errno.into()),
+        })?;
+    let text = serde_json::to_vec(record).unwrap_or_default();
+    // As one write: a reader sees the old record or the new one, padded.
+    let mut padded = text.clone();
+    let len = lock.metadata().map_err(failed)?.len() as usize;
+    padded.resize(len.max(text.len()), b' ');
+    std::os::unix::fs::FileExt::write_all_at(&*lock, &padded, 0).map_err(failed)?;
+    Ok(RunGuard { _lock: lock })
+}
+
+/// Where the collector of a run writes its book.
+///
+/// # Errors
+/// The folder cannot be made.
+pub fn book_of(run: &str) -> Result<PathBuf, QueueError> {
+    Ok(Dirs::open()?.books()?.join(run))
+}
+
 /// Forgets a run.
 ///
 /// # Errors
 /// Its record cannot be removed.
 pub fn close_run(run: &str) -> Result<(), QueueError> {
-    super::dirs::absent_is_fine(fs::remove_file(Dirs::open()?.runs()?.join(run)))
+    let dirs = Dirs::open()?;
+    super::dirs::absent_is_fine(fs::remove_file(dirs.books()?.join(run)))?;
+    super::dirs::absent_is_fine(fs::remove_file(dirs.runs()?.join(run)))
 }
 
 /// Whether a run's runner is gone: it had one, and nobody holds its record.

@@ -38,7 +38,8 @@ impl Mq {
     pub(super) fn open(name: &str, way: Way) -> Result<Self, QueueError> {
         let flags = match way {
             Way::Send => MQ_OFlag::O_WRONLY,
-            Way::Receive => MQ_OFlag::O_RDONLY,
+            // A reader moves what was spilled into the room that it makes.
+            Way::Receive => MQ_OFlag::O_RDWR,
         };
         let flags = flags | MQ_OFlag::O_NONBLOCK | MQ_OFlag::O_CLOEXEC;
         let mqd = mq_open(kernel_name(name)?.as_c_str(), flags, Mode::empty(), None)

@@ -18,6 +18,8 @@ pub struct SourceOptions {
     pub origin: Origin,
     /// Longest record.
     pub limit: u64,
+    /// Whether the records are dead letters, which keep what their failure added.
+    pub letters: bool,
 }
 
 pub(super) struct Source {
@@ -75,7 +77,11 @@ impl Source {
     }
 
     fn event(&self, record: &Record) -> (Event, Option<String>) {
-        match shape::read(record, self.options.shape, &self.options.origin) {
+        let read = match self.options.letters {
+            true => shape::read_letter(record),
+            false => shape::read(record, self.options.shape, &self.options.origin),
+        };
+        match read {
             Ok(event) => (event, None),
             Err(error) => {
                 let origin = &self.options.origin;

@@ -1,13 +1,16 @@
 //! Events in: from stdin or a queue to a queue, or to the start of a chain,
 //! where each becomes an invocation.
 
+mod redrive;
+
 use crate::chain::naming;
-use crate::chain::route::Router;
+use crate::chain::route::{Emission, Router};
 use crate::chain::{Chain, Scopes, ending};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::event::credit::Credit;
 use crate::event::{Control, Event, Verdict};
+use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::invoker::dead::Obituary;
 use crate::queue::{Desk, Port, Taken};
@@ -97,6 +100,8 @@ pub struct Trigger {
     dead: DeadSink,
     progress: Progress,
     name: String,
+    /// Whether what comes are dead letters.
+    redrives: bool,
 }
 
 impl Trigger {
@@ -104,7 +109,13 @@ impl Trigger {
     /// dead letters.
     pub fn new(destination: Destination, dead: &Path, progress: Progress) -> Self {
         let name = format!("{:012x}", clock::random_u64() & 0xFFFF_FFFF_FFFF);
-        Self { destination, dead: DeadSink::file(dead), progress, name }
+        Self { destination, dead: DeadSink::file(dead), progress, name, redrives: false }
+    }
+
+    /// What comes are dead letters, to be tried once more.
+    #[must_use]
+    pub fn redriving(self, redrives: bool) -> Self {
+        Self { redrives, ..self }
     }
 
     /// Sends all events that come.
@@ -112,7 +123,7 @@ impl Trigger {
     /// # Errors
     /// A queue failed for good; the events handed over until then are named.
     pub fn run(self, mut transfer: Transfer) -> Result<Report> {
-        let Self { destination, mut dead, mut progress, name } = self;
+        let Self { destination, mut dead, mut progress, name, redrives } = self;
         let mut number = 0;
         let said =
             RefCell::new(crate::cli::log::Log::new(transfer.log.tool(), transfer.log.is_quiet()));
@@ -122,6 +133,9 @@ impl Trigger {
                 number += 1;
                 if let Some(failure) = taken.failure() {
                     said.borrow_mut().failure(&failure);
+                }
+                if redrives && taken.fault.is_none() {
+                    return Ok(redriven(&destination, &name, number, taken.event, &said));
                 }
                 step(&destination, &mut dead, &name, number, taken)
             },
@@ -169,6 +183,30 @@ fn step(
     }
 }
 
+/// What becomes of a dead letter that is sent again.
+fn redriven(
+    destination: &Destination,
+    trigger: &str,
+    number: u64,
+    letter: Event,
+    said: &RefCell<crate::cli::log::Log>,
+) -> Step {
+    let start = match destination {
+        Destination::Queue(port) => return Step::Send(vec![(*port, redrive::strip(letter))]),
+        Destination::Run(start) => start,
+    };
+    let control = start.control(trigger, number);
+    match start.redrive(letter.clone(), &control) {
+        Ok(messages) => Step::Send(messages),
+        Err(refusal) => {
+            let object = format!("line {number}");
+            let failure = Failure::new(Exit::SomeFailed, "redrive", object, refusal.reason);
+            said.borrow_mut().failure(&failure.cure(refusal.cure));
+            Step::Bad(vec![(start.reply, redrive::kept(letter, control))])
+        }
+    }
+}
+
 fn letter(event: Event, reason: String) -> Event {
     Obituary { reason, function: "@trigger".to_owned(), ..Obituary::default() }.letter(event)
 }
@@ -189,11 +227,16 @@ impl RunStart {
     }
 
     fn begin(&self, event: &Event, control: &Control) -> Vec<(Port, Event)> {
+        self.addressed(self.router().start(event, control, &self.chain.start))
+    }
+
+    fn router(&self) -> Router<'_> {
         Router { chain: &self.chain, scopes: &self.scopes }
-            .start(event, control, &self.chain.start)
-            .into_iter()
-            .filter_map(|emission| Some((self.inputs[emission.to?], emission.event)))
-            .collect()
+    }
+
+    fn addressed(&self, emissions: Vec<Emission>) -> Vec<(Port, Event)> {
+        let port = |to: Option<usize>| to.map_or(self.reply, |to| self.inputs[to]);
+        emissions.into_iter().map(|emission| (port(emission.to), emission.event)).collect()
     }
 
     fn dead_line(&self, event: Event, fault: String, control: Control) -> Event {
