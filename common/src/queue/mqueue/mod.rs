@@ -479,6 +479,7 @@ impl Connection for MqConnection {
                 self.sweep(id)?;
             }
             self.drain_spill(QueueId(index as u32))?;
+            self.open[index].spill.as_ref().map_or(Ok(()), Spill::tidy)?;
         }
         if self.open.iter().any(|queue| queue.receives) {
             owner::forget_dead(&self.dirs);

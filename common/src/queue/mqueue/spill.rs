@@ -65,6 +65,10 @@ impl Spill {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(EMPTY),
             Err(error) => return Err(QueueError::io("reading a spill file")(error)),
         }
+        // The first record is written before the first header.
+        if bytes == [0; HEADER as usize] {
+            return Ok(EMPTY);
+        }
         let word = |at: usize| {
             bytes[at..at + 8].iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte))
         };
@@ -160,6 +164,20 @@ impl Spill {
             let _ = fallocate(&self.file, flags, 4096, (end.saturating_sub(4096)) as i64);
         }
         Ok(())
+    }
+
+    /// Gives back what a process left here that died while it wrote.
+    pub(super) fn tidy(&self) -> Result<(), QueueError> {
+        let failed = QueueError::io("writing a spill file");
+        let len = |file: &File| file.metadata().map_or(0, |meta| meta.len());
+        if len(&self.file) <= HEADER || self.held()?.0 > 0 {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        if self.held()?.0 > 0 {
+            return Ok(());
+        }
+        self.file.set_len(HEADER).map_err(failed)
     }
 
     fn record(&self, at: u64) -> Result<(Vec<u8>, u64), QueueError> {
