@@ -6,12 +6,16 @@ mod bad_chains;
 mod bad_functions;
 mod bad_input;
 mod examples;
+mod flow;
 mod functions;
 mod help;
 mod limits;
 mod queues;
+mod redrive;
+mod resume;
 mod runs;
 mod signals;
+mod terminal;
 
 /// Compares a script's whole outcome with the kept one.
 macro_rules! told {

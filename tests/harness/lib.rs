@@ -172,11 +172,11 @@ impl Sandbox {
         }
         left.extend(self.processes().into_iter().map(|(_, name)| format!("process {name}")));
         let state = self.path().join("state");
-        for kind in ["queues", "runs"] {
+        for kind in ["queues", "runs", "books", "spill", "owners"] {
             let entries = fs::read_dir(state.join(kind)).into_iter().flatten().flatten();
             left.extend(entries.map(|e| format!("{kind} {}", e.file_name().to_string_lossy())));
         }
-        for kind in ["slots", "bodies"] {
+        for kind in ["slots", "bodies", "gather"] {
             for queue in fs::read_dir(state.join(kind)).into_iter().flatten().flatten() {
                 let files = fs::read_dir(queue.path()).into_iter().flatten().count();
                 if files > 0 {

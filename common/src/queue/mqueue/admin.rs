@@ -2,7 +2,7 @@
 
 use super::spill::Spill;
 use super::sys::{self, Mq, Way};
-use super::{CAPABILITIES, MESSAGE_SIZE, MESSAGE_SIZE_MIN, MqConnection, registry, slots};
+use super::{CAPABILITIES, MESSAGE_SIZE, MESSAGE_SIZE_MIN, MqConnection, owner, registry, slots};
 use crate::queue::{Granted, Order, QueueError, QueueSpec, QueueStat, WhenFull};
 
 impl MqConnection {
@@ -49,6 +49,7 @@ impl MqConnection {
             Err(QueueError::NoSuchQueue) if registry::queue_record(&self.dirs, name).is_some() => {}
             Err(error) => return Err(error),
         }
+        owner::forget_dead(&self.dirs);
         self.dirs.forget(name)
     }
 
