@@ -2,7 +2,8 @@
 //! its own, ways to run the tools in it, and to see what they left behind.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -116,7 +117,20 @@ impl Sandbox {
     pub fn sh(&self, script: &str) -> Came {
         let mut command = self.command("timeout");
         command.args(["-k", "1", "60", "bash", "-c", script]).stdin(Stdio::null());
-        self.came(command.output().expect("timeout runs"))
+        // Files, not pipes: who is left behind in the background does not
+        // hold up the test.
+        let file = || tempfile::tempfile().expect("a file");
+        let (mut stdout, mut stderr) = (file(), file());
+        let copy = |file: &File| Stdio::from(file.try_clone().expect("a descriptor"));
+        command.stdout(copy(&stdout)).stderr(copy(&stderr));
+        let status = command.status().expect("timeout runs");
+        let all = |file: &mut File| {
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(0)).expect("it seeks");
+            file.read_to_end(&mut bytes).expect("it reads");
+            bytes
+        };
+        self.came(Output { status, stdout: all(&mut stdout), stderr: all(&mut stderr) })
     }
 
     /// Runs a script that must end with exit code 0; returns its stdout.

@@ -110,7 +110,7 @@ fn spill_bound() -> Result<u64> {
     let Ok(text) = std::env::var("FAAS_SPILL_MAX") else { return Ok(limits::SPILL_MAX) };
     units::size(&text).map_err(|error| {
         Failure::new(Exit::Usage, "read", "FAAS_SPILL_MAX", error.to_string())
-            .cure("FAAS_SPILL_MAX=64M")
+            .cure("FAAS_SPILL_MAX=64MiB")
     })
 }
 

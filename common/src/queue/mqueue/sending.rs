@@ -12,9 +12,13 @@ impl MqConnection {
     pub(super) fn advance(&mut self, parcel: &mut Parcel) -> Result<Settled, QueueError> {
         while let Some(packed) = parcel.packets.get(parcel.next) {
             let queue = packed.queue;
-            if !self.send_one(packed)? {
-                self.wait_for_room(queue)?;
-                return Ok(Settled::Waiting);
+            match self.send_one(packed)? {
+                Sent::Yes => {}
+                Sent::NoRoom => {
+                    self.wait_for_room(queue)?;
+                    return Ok(Settled::Waiting);
+                }
+                Sent::Held => return Ok(Settled::Waiting),
             }
             marker();
             parcel.next += 1;
@@ -37,31 +41,30 @@ impl MqConnection {
         Ok(Settled::Done)
     }
 
-    /// Sends one message; `false` when there is no room for it, not even
-    /// beside a queue that spills.
-    fn send_one(&mut self, packed: &Packed) -> Result<bool, QueueError> {
+    /// Sends one message, beside a queue that spills if need be.
+    fn send_one(&mut self, packed: &Packed) -> Result<Sent, QueueError> {
         if packed.body.is_some() {
             self.slab(packed.queue)?;
         }
-        let queue = self.queue(packed.queue);
-        let body = packed.body.as_deref();
-        let Some(spill) = &queue.spill else { return queue.send(&packed.packet, body) };
         if self.patient {
             return self.send_patiently(packed);
         }
+        let queue = self.queue(packed.queue);
+        let body = packed.body.as_deref();
+        let Some(spill) = &queue.spill else { return sent(queue.send(&packed.packet, body)?) };
         let is_empty = spill.held()?.0 == 0;
         if is_empty && queue.send(&packed.packet, body)? {
-            return Ok(true);
+            return Ok(Sent::Yes);
         }
         let spilled = spill.append(&packed.packet)?;
         marker();
         self.drain_spill(packed.queue)?;
-        Ok(spilled)
+        sent(spilled)
     }
 
     /// What begins anew stands behind all that is under way, and waits while
-    /// a spill of the run is full.
-    fn send_patiently(&mut self, packed: &Packed) -> Result<bool, QueueError> {
+    /// a spill of the run is full. No descriptor tells when that is over.
+    fn send_patiently(&mut self, packed: &Packed) -> Result<Sent, QueueError> {
         for open in &self.open {
             let Some(spill) = &open.spill else { continue };
             if let Some(full) = spill.fullness()? {
@@ -69,12 +72,13 @@ impl MqConnection {
                     self.full_said = Some(open.name.clone());
                     self.notices.push(format!("waiting: {full}"));
                 }
-                return Ok(false);
+                return Ok(Sent::Held);
             }
         }
         self.full_said = None;
         let is_empty = self.drain_spill(packed.queue)?;
-        Ok(is_empty && self.queue(packed.queue).send(&packed.packet, packed.body.as_deref())?)
+        let queue = self.queue(packed.queue);
+        sent(is_empty && queue.send(&packed.packet, packed.body.as_deref())?)
     }
 
     /// Moves what was spilled into the queue, as far as there is room.
@@ -104,6 +108,19 @@ impl MqConnection {
         }
         Ok(())
     }
+}
+
+/// What became of an attempt to send.
+enum Sent {
+    Yes,
+    /// The queue is full.
+    NoRoom,
+    /// It is not to be sent yet.
+    Held,
+}
+
+fn sent(done: bool) -> Result<Sent, QueueError> {
+    Ok(if done { Sent::Yes } else { Sent::NoRoom })
 }
 
 impl OpenQueue {
