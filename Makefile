@@ -6,7 +6,7 @@ TOOLS = faas-trigger faas-invoke faas-chain faas-queue
 RELEASE = target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build install run test verify fix bench man completions clean
+.PHONY: help deps build install run test verify fix chaos sanitize bench man completions clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,12 @@ verify: ## check format, lints, tests, generated pages, licences; never writes
 fix: man completions ## format, apply lints' fixes, make the generated pages again
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	$(CARGO) fmt --all
+
+chaos: ## faults at random on joins and loops, for SECONDS (600); figures at the end
+	@scripts/deps.sh test
+	$(CARGO) build --locked --workspace --bins
+	FAAS_CHAOS_SECONDS=$(or $(SECONDS),600) $(CARGO) test --locked -p faas-tests --test chaos -- \
+	    --nocapture joins_and_loops
 
 bench: build ## measure against a bare loop over the same queues and pipes
 	$(CARGO) build --locked --release -p faas-tests --bin hop-bench

@@ -1,6 +1,8 @@
 //! Processes are killed while a run is under way; every message is accounted
 //! for afterwards. The times are drawn at random, the seed is printed.
 
+mod storm;
+
 use faas_tests::Sandbox;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
