@@ -143,6 +143,7 @@ fn round(chance: &mut Chance, figures: &mut Figures) {
             if due {
                 // It may be gone by now.
                 let _ = kill(Pid::from_raw(*pid), Signal::SIGCONT);
+                prlimit(*pid, "1024:");
             }
             !due
         };
@@ -196,7 +197,11 @@ fn strike(
             stopped.push((pid, Instant::now() + pause));
             kill(Pid::from_raw(pid), Signal::SIGSTOP).is_ok()
         }
-        _ => starve(pid),
+        // What a runner lacks, all that it starts lacks for ever.
+        _ => {
+            stopped.push((pid, Instant::now() + Duration::from_millis(300)));
+            renice(pid) && (wanted == "runner" || prlimit(pid, "24:"))
+        }
     };
     if done {
         *figures.faults.entry(wanted).or_default() += 1;
@@ -204,12 +209,17 @@ fn strike(
     done
 }
 
-/// Few descriptors and the last place in the line for a processor.
-fn starve(pid: i32) -> bool {
-    let run = |command: &mut Command| command.output().is_ok_and(|out| out.status.success());
-    let pid = pid.to_string();
-    run(Command::new("renice").args(["-n", "19", "-p", &pid]))
-        && run(Command::new("prlimit").args(["--pid", &pid, "--nofile=24:"]))
+/// The last place in the line for a processor.
+fn renice(pid: i32) -> bool {
+    let out = Command::new("renice").args(["-n", "19", "-p", &pid.to_string()]).output();
+    out.is_ok_and(|out| out.status.success())
+}
+
+/// So many descriptors and no more.
+fn prlimit(pid: i32, limit: &str) -> bool {
+    let limit = format!("--nofile={limit}");
+    let out = Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).output();
+    out.is_ok_and(|out| out.status.success())
 }
 
 fn account(run: &Run<'_>, figures: &mut Figures) {
@@ -231,7 +241,7 @@ fn account(run: &Run<'_>, figures: &mut Figures) {
     let accepted = accepted.and_then(|n| n.parse().ok());
     let accepted = number("the last line accepted is ", ";").or(accepted).unwrap_or(LINES);
     let again = log.lines().filter_map(|line| {
-        line.split(" redelivered inside").next()?.rsplit(' ').next()?.parse::<usize>().ok()
+        line.split_once(" redelivered inside")?.0.rsplit(" ").next()?.parse::<usize>().ok()
     });
     figures.redelivered += again.sum::<usize>();
     let doubtful = log.matches("may have been shown before").count();
@@ -245,6 +255,9 @@ fn account(run: &Run<'_>, figures: &mut Figures) {
     figures.lost += lost.len();
     figures.twice += twice.saturating_sub(doubtful);
     figures.leaked += left.len();
+    if std::env::var_os("FAAS_CHAOS_LOGS").is_some() {
+        println!("{log}");
+    }
     if !lost.is_empty() || twice > doubtful || !left.is_empty() || !dead.is_empty() {
         println!("lost {lost:?}, twice {twice}, left {left:?}\ndead: {dead}\n{log}");
     }

@@ -101,6 +101,8 @@ impl Bench {
         let folder = self.state.join("bodies").join(self.name(queue));
         let mut left: Vec<String> = files(&folder);
         left.retain(|name| name != "cells" && name != "ledger");
+        let records = files(&self.state.join("slots").join(self.name(queue)));
+        left.extend(records.into_iter().filter(|name| name.ends_with(".outbox")));
         let ledger = std::fs::read(folder.join("ledger")).unwrap_or_default();
         for (number, entry) in ledger.chunks_exact(64).enumerate().skip(1) {
             if entry[0] != 0 {

@@ -28,6 +28,7 @@ pub fn run(scenario: &str, state: &Path, prefix: &str, stop: u64) -> End {
     command.env("FAAS_STATE_DIR", state);
     // SAFETY: between fork and exec only ptrace is called, a system call.
     unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
+    #[allow(clippy::zombie_processes, reason = "it is waited for by its id")]
     let child = command.spawn().expect("a child starts");
     let pid = Pid::from_raw(child.id() as i32);
     until_it_stops_itself(pid);

@@ -3,7 +3,9 @@
 use faas_common::event::control::{Control, Verdict};
 use faas_common::event::credit::Credit;
 use faas_common::event::shape::{self, InShape, Origin, Record};
-use faas_common::event::{Attr, Body, Event, Show, frame, is_json, print_envelope};
+use faas_common::event::{
+    Attr, Body, Event, JoinShare, Show, Token, frame, is_json, print_envelope,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -113,6 +115,15 @@ proptest! {
             run: "r".into(), version: "v".into(), step: "s".into(), invocation: "t-1".into(),
             credit: Credit::whole().split(5).swap_remove(3), hop, started_us: started,
             verdict: Some(Verdict::Dead),
+            joins: (0..hop % 4).map(|join| JoinShare {
+                join,
+                instance: if join % 2 == 0 { String::new() } else { "4d2c".into() },
+                share: Credit::whole().split(3).swap_remove(1),
+            }).collect(),
+            counts: (0..hop % 3).map(|rule| (rule, hop)).collect(),
+            deadline_us: started / 2, sender: (hop % 2 == 0).then_some(hop),
+            token: [None, Some(Token::Absent), Some(Token::Failed)][hop as usize % 3],
+            gathered: hop % 5 == 0,
         }));
         let bytes = frame::encode(&event).expect("a body in memory can be encoded");
         prop_assert_eq!(frame::decode(&bytes), Ok((event, frame::Place::Inside)));

@@ -155,6 +155,7 @@ impl Collector {
         if ended.is_err() {
             self.summary.lost = self.missing();
         }
+        self.summary.abandoned = self.invoker_gone;
         let exit = ended.map(|()| self.exit());
         (exit, std::mem::replace(&mut self.summary, Summary::new()))
     }

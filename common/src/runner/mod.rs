@@ -117,8 +117,10 @@ fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error
     let collected = collect(options, chain, run, &dead, ends);
     // Every process of the run is gone by now; nobody can write to it again.
     let exit = collected.map_err(|failure| {
-        let cure =
-            format!("its queues are kept: faas-queue ls, and then faas-queue rm --run {run}");
+        let file = options.chain.display();
+        let cure = format!(
+            "its queues are kept: faas-chain run --resume {run} {file}, or faas-queue rm --run {run}"
+        );
         failure.cure(cure)
     })?;
     join::connect_run()
@@ -168,5 +170,9 @@ fn collect(
     let (exit, summary) = collector.run();
     collector.end_children();
     summary.print(run, dead, options.quiet);
+    if summary.abandoned && exit.is_ok() {
+        let reason = "one of its invokers cannot be kept alive";
+        return Err(Failure::new(Exit::SomeFailed, "go on with run", run, reason));
+    }
     exit
 }

@@ -28,6 +28,8 @@ pub(super) struct Summary {
     pub(super) resumed: bool,
     /// Ids that an earlier runner of this run may have shown already.
     pub(super) doubtful: Vec<String>,
+    /// Whether the run was given up with messages under way.
+    pub(super) abandoned: bool,
     /// Invocations that never ended.
     pub(super) lost: Vec<u64>,
     /// From acceptance to the end, in microseconds.
@@ -47,6 +49,7 @@ impl Summary {
             closed: false,
             unwritten: 0,
             resumed: false,
+            abandoned: false,
             doubtful: Vec::new(),
             lost: Vec::new(),
             latency,

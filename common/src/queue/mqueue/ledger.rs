@@ -34,23 +34,28 @@ const WORD_HINT: u64 = 4;
 
 /// What has become of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyState {
+pub enum BodyState {
+    /// Nobody's.
     Free = 0,
+    /// Its sender writes it, or has recorded it.
     Writing = 1,
+    /// Its message is in the queue.
     Sent = 2,
+    /// Its message is in a slot.
     Held = 3,
 }
 
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) state: BodyState,
+pub struct Entry {
+    /// What has become of it.
+    pub state: BodyState,
     /// Tells this use of the entry from others.
-    pub(super) nonce: u64,
+    pub nonce: u64,
     /// Its place among the messages with bodies that were sent.
-    pub(super) seq: u64,
+    pub seq: u64,
     /// Who writes it.
-    pub(super) owner: u64,
+    pub owner: u64,
 }
 
 impl Entry {
@@ -65,8 +70,8 @@ impl Entry {
         bytes
     }
 
-    /// `None` when it is no entry.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads an entry; `None` when it is none.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let word = |at: usize| {
             let slice = bytes.get(at * 8..at * 8 + 8)?;
             Some(u64::from_le_bytes(slice.try_into().ok()?))

@@ -43,7 +43,10 @@ impl MqConnection {
             }
             slots.occupy(slot);
             match state {
-                State::Free => self.queue_mut(id).recovered.push_back(place),
+                State::Free => {
+                    slots.forget_outbox(slot);
+                    self.queue_mut(id).recovered.push_back(place);
+                }
                 State::Settled => {
                     for (key, claim) in self.fired_by(place) {
                         self.gatherings(id)?.done(&key, &claim)?;

@@ -263,7 +263,7 @@ impl Slab {
             let orphans = orphans.iter().map(|(n, e)| self.name(*n, e.nonce));
             gone.extend(orphans.filter(|name| !needed.contains(name)));
         }
-        if suspects.keys().any(|nonce| is_forgotten(nonce)) {
+        if suspects.keys().any(is_forgotten) {
             let in_slots = in_slots();
             let forgotten = of(BodyState::Sent).filter(|(_, e)| is_forgotten(&e.nonce));
             let forgotten = forgotten.map(|(n, e)| self.name(*n, e.nonce));

@@ -16,6 +16,10 @@
 
 #![allow(unsafe_code)]
 
+pub(super) use super::protocol::State;
+
+use super::marker::marker;
+use super::protocol::Words;
 use crate::queue::QueueError;
 use memmap2::MmapMut;
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
@@ -34,20 +38,9 @@ const MAGIC: [u8; 8] = *b"FAASLOT1";
 const FILE_HEADER: usize = 64;
 const SLOT_HEADER: usize = 64;
 
-/// State of a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// Empty, or taken: the buffer tells.
-    Free,
-    /// The outbox is valid.
-    Sending,
-    /// Done but for clearing.
-    Settled,
-}
-
 /// Words of a slot's header, by their index.
 #[derive(Debug, Clone, Copy)]
-enum Word {
+enum At {
     State = 0,
     Attempts = 1,
     Sent = 2,
@@ -150,7 +143,7 @@ impl SlotFile {
         FILE_HEADER + slot * stride(self.message_size)
     }
 
-    fn word(&self, slot: usize, word: Word) -> &AtomicU32 {
+    fn word(&self, slot: usize, word: At) -> &AtomicU32 {
         let at = self.base(slot) + word as usize * 4;
         // SAFETY: in bounds and 4-aligned, for the mapping is page-aligned and
         // all offsets are multiples of 64; atomics make concurrent access by
@@ -183,49 +176,55 @@ impl SlotFile {
         &mut self.map[start..start + self.message_size]
     }
 
-    pub(super) fn state(&self, slot: usize) -> State {
-        match self.word(slot, Word::State).load(Ordering::Acquire) {
-            1 => State::Sending,
-            2 => State::Settled,
-            _ => State::Free,
+    fn words(&self, slot: usize) -> Words<'_, AtomicU32> {
+        Words {
+            state: self.word(slot, At::State),
+            attempts: self.word(slot, At::Attempts),
+            sent: self.word(slot, At::Sent),
+            outbox_len: self.word(slot, At::OutboxLen),
+            poison: self.word(slot, At::Poison),
         }
     }
 
+    pub(super) fn state(&self, slot: usize) -> State {
+        self.words(slot).state()
+    }
+
     pub(super) fn attempts(&self, slot: usize) -> u32 {
-        self.word(slot, Word::Attempts).load(Ordering::Relaxed)
+        self.word(slot, At::Attempts).load(Ordering::Relaxed)
     }
 
     pub(super) fn count_attempt(&self, slot: usize) {
-        self.word(slot, Word::Attempts).fetch_add(1, Ordering::Relaxed);
+        self.words(slot).count_attempt();
     }
 
     /// Zero, or one more than the rule whose condition ran too long.
     pub(super) fn poison(&self, slot: usize) -> &AtomicU32 {
-        self.word(slot, Word::Poison)
+        self.word(slot, At::Poison)
     }
 
     pub(super) fn sent(&self, slot: usize) -> usize {
-        self.word(slot, Word::Sent).load(Ordering::Relaxed) as usize
+        self.word(slot, At::Sent).load(Ordering::Relaxed) as usize
     }
 
     /// Marks one more recorded output as sent.
     pub(super) fn mark_sent(&self, slot: usize) {
-        self.word(slot, Word::Sent).fetch_add(1, Ordering::Release);
+        self.words(slot).mark_sent();
     }
 
     /// Records the outputs; from here on they are sent, not computed again.
     pub(super) fn record(&mut self, slot: usize, outbox: &[u8]) -> Result<(), QueueError> {
-        if outbox.len() <= OUTBOX {
+        marker();
+        let len = if outbox.len() <= OUTBOX {
             let start = self.outbox_at(slot);
             self.map[start..start + outbox.len()].copy_from_slice(outbox);
-            self.word(slot, Word::OutboxLen).store(outbox.len() as u32, Ordering::Relaxed);
+            outbox.len() as u32
         } else {
             fs::write(self.outbox_file(slot), outbox)
                 .map_err(|error| self.no_room(slot, outbox, error))?;
-            self.word(slot, Word::OutboxLen).store(u32::MAX, Ordering::Relaxed);
-        }
-        self.word(slot, Word::Sent).store(0, Ordering::Relaxed);
-        self.word(slot, Word::State).store(State::Sending as u32, Ordering::Release);
+            u32::MAX
+        };
+        self.words(slot).begin_sending(len);
         Ok(())
     }
 
@@ -243,7 +242,7 @@ impl SlotFile {
 
     /// The recorded outputs of a slot in [`State::Sending`].
     pub(super) fn recorded(&self, slot: usize) -> Result<Vec<u8>, QueueError> {
-        match self.word(slot, Word::OutboxLen).load(Ordering::Relaxed) {
+        match self.word(slot, At::OutboxLen).load(Ordering::Relaxed) {
             u32::MAX => {
                 fs::read(self.outbox_file(slot)).map_err(QueueError::io("reading recorded outputs"))
             }
@@ -256,20 +255,21 @@ impl SlotFile {
     }
 
     pub(super) fn mark_settled(&self, slot: usize) {
-        self.word(slot, Word::State).store(State::Settled as u32, Ordering::Release);
+        self.words(slot).mark_settled();
+    }
+
+    /// Removes a record that was being written when its writer died.
+    pub(super) fn forget_outbox(&self, slot: usize) {
+        let _ = fs::remove_file(self.outbox_file(slot));
     }
 
     /// Empties a settled slot.
     pub(super) fn clear(&mut self, slot: usize) {
-        if self.word(slot, Word::OutboxLen).load(Ordering::Relaxed) == u32::MAX {
+        if self.word(slot, At::OutboxLen).load(Ordering::Relaxed) == u32::MAX {
             let _ = fs::remove_file(self.outbox_file(slot));
         }
         self.buffer_mut(slot).fill(0);
-        for word in [Word::Attempts, Word::Sent, Word::OutboxLen, Word::Poison] {
-            self.word(slot, word).store(0, Ordering::Relaxed);
-        }
-        // Last: a successor that sees FREE must see a zero buffer.
-        self.word(slot, Word::State).store(State::Free as u32, Ordering::Release);
+        self.words(slot).clear();
         self.in_use[slot] = false;
     }
 
@@ -377,7 +377,7 @@ pub(super) fn outboxes(root: &Path) -> Vec<Vec<u8>> {
             for slot in 0..SLOTS {
                 let base = FILE_HEADER + slot * stride(size);
                 let start = base + SLOT_HEADER + size.next_multiple_of(64);
-                let len = base + 4 * Word::OutboxLen as usize;
+                let len = base + 4 * At::OutboxLen as usize;
                 let len = bytes[len..len + 4].try_into().map_or(0, u32::from_le_bytes) as usize;
                 outboxes.extend(bytes.get(start..start + len.min(OUTBOX)).map(<[u8]>::to_vec));
             }
