@@ -4,7 +4,7 @@
 use faas_common::chain;
 use faas_common::event::shape::{InShape, Splitter};
 use faas_common::event::{frame, parse_envelope};
-use faas_common::journal;
+use faas_common::journal::{self, Tail};
 use faas_common::queue::QueueUrl;
 use faas_common::queue::mqueue::ledger::Entry;
 use faas_common::queue::mqueue::slab::Name;
@@ -23,7 +23,7 @@ const FUZZ_MS: u64 = 1_500;
 type Parser = fn(&[u8]) -> bool;
 
 const PARSERS: [(&str, Parser); 13] = [
-    ("journal", |bytes| journal::parse(bytes, 0).1 == bytes.len()),
+    ("journal", |bytes| journal::parse(bytes, 0, bytes.len() as u64).2 == Tail::Whole),
     ("gather", |bytes| gatherings::parse(bytes).is_some()),
     ("book", |bytes| Page::decode(bytes).is_some()),
     ("ledger", |bytes| Entry::decode(bytes).is_some()),

@@ -42,9 +42,12 @@ pub fn assemble(
         parent_id: instance,
         function: &function.name,
     };
-    let length: u64 = firing.parts.iter().map(Event::body_len).sum();
-    let fits = length <= limits::BODY_MAX;
-    let body = if fits { object(chain, scopes, join, &firing.parts)? } else { b"null".to_vec() };
+    let joined = match firing.too_large {
+        true => None,
+        false => object(chain, scopes, join, &firing.parts)?,
+    };
+    let fits = joined.is_some();
+    let body = joined.unwrap_or_else(|| b"null".to_vec());
     let event = Event {
         id: id::derive(origin, "join", &function.name, 0),
         source: format!("/faas/{}", chain.name),
@@ -99,13 +102,24 @@ fn extensions(parts: &[Event]) -> BTreeMap<String, crate::event::Attr> {
     all
 }
 
-fn object(chain: &Chain, scopes: &Scopes, join: usize, parts: &[Event]) -> io::Result<Vec<u8>> {
+/// `None`: it is more than a body can be.
+fn object(
+    chain: &Chain,
+    scopes: &Scopes,
+    join: usize,
+    parts: &[Event],
+) -> io::Result<Option<Vec<u8>>> {
+    let mut length = 0;
     let whole_event = chain.functions[join].input == FunctionInput::Event;
     let mut by_source: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
     for part in parts {
         let sender = part.control.as_ref().and_then(|control| control.sender);
         let source = sender.map_or(join, |sender| sender as usize);
         let value = if whole_event { envelope(part)? } else { value(part)? };
+        length += value.len() as u64 + 1;
+        if length > limits::BODY_MAX - (1 << 20) {
+            return Ok(None);
+        }
         by_source.entry(source).or_default().push(value);
     }
     let mut out = b"{".to_vec();
@@ -126,7 +140,7 @@ fn object(chain: &Chain, scopes: &Scopes, join: usize, parts: &[Event]) -> io::R
         }
     }
     out.push(b'}');
-    Ok(out)
+    Ok(Some(out))
 }
 
 fn envelope(part: &Event) -> io::Result<Vec<u8>> {
@@ -178,7 +192,8 @@ mod tests {
             part(0, "application/json", b" {\"n\": 1.50}\n"),
             part(1, "application/octet-stream", b"\xff"),
         ];
-        let firing = Firing { parts, load: Load::default(), failed: false, short: false };
+        let firing =
+            Firing { parts, load: Load::default(), failed: false, short: false, too_large: false };
         let joined = assemble(&chain, &scopes, 2, "", &firing).expect("all is in memory");
         let body = joined.event.body.expect("a body").load().expect("in memory").into_owned();
         assert_eq!(

@@ -6,6 +6,7 @@ use super::flaw::Flaw;
 use super::graph::Graph;
 use super::model::{Chain, Failed, Function, Join, Rule, Target, WorkerKind};
 use super::program;
+use super::scopes::Scopes;
 use super::source::Source;
 use crate::queue::{QueueUrl, UrlError};
 
@@ -24,8 +25,8 @@ pub(super) fn validate(chain: &Chain, text: &str) -> Vec<Flaw> {
     for (index, rule) in chain.rules.iter().enumerate() {
         check_rule(&mut source, index, rule);
     }
-    check_joins(&mut source, chain);
-    check_graph(&mut source, chain);
+    let is_sound = check_graph(&mut source, chain);
+    check_joins(&mut source, chain, is_sound);
     for (name, wish) in &chain.queues {
         if let Some(Err(error)) = wish.via.as_deref().map(parse_via) {
             source.flaw_at(&format!("queues.{name}.via"), error.to_string(), error.cure());
@@ -112,7 +113,9 @@ fn check_rule(source: &mut Source<'_>, index: usize, rule: &Rule) {
     }
 }
 
-fn check_joins(source: &mut Source<'_>, chain: &Chain) {
+/// `is_sound`: without its back edges the chain has no cycle.
+fn check_joins(source: &mut Source<'_>, chain: &Chain, is_sound: bool) {
+    let scopes = is_sound.then(|| Scopes::of(chain));
     let graph = Graph::of(chain, |_| true);
     for (index, function) in chain.functions.iter().enumerate() {
         let Some(join) = function.join else { continue };
@@ -126,7 +129,8 @@ fn check_joins(source: &mut Source<'_>, chain: &Chain) {
         }
         if let Join::Of(k) = join
             && k as usize > graph.sources(index)
-            && chain.functions.iter().all(|f| f.emit == super::model::Emit::One)
+            && let Some(scopes) = &scopes
+            && !(0..chain.functions.len()).any(|from| scopes.sends_several(index, from))
         {
             let count = graph.sources(index);
             source.flaw_at(
@@ -150,7 +154,7 @@ fn check_joins(source: &mut Source<'_>, chain: &Chain) {
     }
 }
 
-fn check_graph(source: &mut Source<'_>, chain: &Chain) {
+fn check_graph(source: &mut Source<'_>, chain: &Chain) -> bool {
     let name = |index: usize| chain.functions[index].name.as_str();
     let all = Graph::of(chain, |_| true);
     let reached = all.reach(&chain.start);
@@ -177,7 +181,7 @@ fn check_graph(source: &mut Source<'_>, chain: &Chain) {
             format!("a cycle without bound: {}", names.join(" -> ")),
             "\"at_most\": 3",
         );
-        return;
+        return false;
     }
     for (index, rule) in chain.rules.iter().enumerate().filter(|(_, rule)| rule.at_most.is_some()) {
         let leads_back = rule.to.iter().all(|target| match target {
@@ -195,4 +199,5 @@ fn check_graph(source: &mut Source<'_>, chain: &Chain) {
             );
         }
     }
+    true
 }

@@ -150,8 +150,9 @@ impl Credit {
     }
 
     /// Cuts the set into `ways` parts (at least one) that are disjoint, none
-    /// empty, and together the set: one interval is halved as a balanced
-    /// tree, what else is held goes with the first part.
+    /// empty, and together the set: the last interval is halved as a balanced
+    /// tree, what else is held goes with the first part, so that the parts
+    /// come in the order of their first intervals.
     pub fn split(self, ways: usize) -> Vec<Self> {
         if ways <= 1 || self.intervals.is_empty() {
             let mut parts = vec![Self::default(); ways.saturating_sub(1)];
@@ -159,9 +160,9 @@ impl Credit {
             return parts;
         }
         let mut others = self.intervals;
-        let cut = (0..others.len()).min_by_key(|&i| others[i].len).unwrap_or(0);
+        let Some(last) = others.pop() else { return vec![Self::default(); ways] };
         let mut leaves = Vec::with_capacity(ways);
-        halve(&others.swap_remove(cut), ways, &mut leaves);
+        halve(&last, ways, &mut leaves);
         let mut parts: Vec<Self> =
             leaves.into_iter().map(|leaf| Self { intervals: vec![leaf] }).collect();
         for other in others {
@@ -258,6 +259,8 @@ mod tests {
                 prop_assert_ne!(&before, &united, "parts overlap");
             }
             prop_assert_eq!(united, credit);
+            let in_order = parts.windows(2).all(|w| w[0].leftmost() < w[1].leftmost());
+            prop_assert!(in_order);
         }
 
         #[test]

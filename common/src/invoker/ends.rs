@@ -214,7 +214,7 @@ impl Invoker {
 
     /// Hands over: each emission to its queue, then the message is settled.
     /// Returns whether that waits for room.
-    fn hand_over(&mut self, work: Work, emissions: Vec<Emission>) -> Result<bool, QueueError> {
+    fn hand_over(&mut self, mut work: Work, emissions: Vec<Emission>) -> Result<bool, QueueError> {
         let from = self.served[work.served].serve.from;
         // A dead letter with a queue of its own holds no worker while it waits.
         let is_letter = self.routing.dead.is_some() && emissions.iter().all(is_dead);
@@ -239,7 +239,12 @@ impl Invoker {
                 let to_pipe = self.is_pipe(self.routing.results);
                 let action = if to_pipe { "print" } else { "send on" };
                 self.log.failure(&error.failure(action, &work.event.id));
-                let letter = self.letter(&work, error.to_string(), None, &[]);
+                let mut letter = self.letter(&work, error.to_string(), None, &[]);
+                if std::mem::replace(&mut work.was_refused, true) {
+                    // The letter itself was too much: better without its body
+                    // than never.
+                    letter.body = None;
+                }
                 let function = self.served[work.served].serve.function;
                 let emissions = self.routing.router().dead(function, letter);
                 self.hand_over(work, emissions)

@@ -88,15 +88,30 @@ impl Invoker {
             admitted: false,
             event: taken.event,
             attempts: taken.attempts,
+            fault: taken.fault,
+            was_refused: false,
             stderr_line: Vec::new(),
             stderr_passed: 0,
             due: None,
         };
-        if let Some(fault) = taken.fault {
-            failure.iter().for_each(|failure| self.log.failure(failure));
-            return self.bury_told(work, fault, None, Vec::new());
-        }
+        failure.iter().for_each(|failure| self.log.failure(failure));
+        let work = self.check_origin(work);
         self.admit(work)
+    }
+
+    /// A message of another chain, put here by hand or by mistake, means
+    /// nothing to this one.
+    fn check_origin(&self, mut work: Work) -> Work {
+        let chain = &self.routing.chain;
+        let is_join =
+            |index: u32| chain.functions.get(index as usize).is_some_and(|f| f.join.is_some());
+        let Some(control) = &mut work.event.control else { return work };
+        let other = !control.version.is_empty() && control.version != chain.digest;
+        if other || !control.joins.iter().all(|held| is_join(held.join)) {
+            control.joins.clear();
+            work.fault = Some("it belongs to another chain".to_owned());
+        }
+        work
     }
 
     /// What comes before a call: a part goes to the others of its join, what
@@ -106,13 +121,23 @@ impl Invoker {
         let function = &self.routing.chain.functions[index];
         let retries = function.retries;
         let control = work.event.control.as_deref();
-        let is_token = control.is_some_and(|control| control.token.is_some());
-        if !is_token && deadline_us(&work.event).is_some_and(|due| clock::unix_us() >= due) {
-            return self.bury(work, "expired".to_owned(), None, Vec::new());
-        }
         let is_gathered = control.is_some_and(|control| control.gathered);
-        if let (Some(join), false) = (function.join, is_gathered) {
+        // Also a part that is past its time, or that ended its invoker: it may
+        // be the one that made the join fire.
+        if let (Some(join), false) = (function.join, is_gathered)
+            && control.is_some_and(|control| !control.joins.is_empty())
+        {
             return self.gather(work, index, join);
+        }
+        if let Some(fault) = work.fault.take() {
+            return self.bury_told(work, fault, None, Vec::new());
+        }
+        if function.join.is_some() && !is_gathered {
+            let reason = "join: it is no part of an invocation".to_owned();
+            return self.bury(work, reason, None, Vec::new());
+        }
+        if deadline_us(&work.event).is_some_and(|due| clock::unix_us() >= due) {
+            return self.bury(work, "expired".to_owned(), None, Vec::new());
         }
         if work.attempts > retries.saturating_add(CRASHES_MAX) {
             let reason =

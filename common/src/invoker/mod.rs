@@ -204,6 +204,10 @@ impl Invoker {
         match ended {
             // Whoever read our output has seen enough: not an error.
             Err(QueueError::Closed) => Ok((Exit::Done, self.tally)),
+            // The run is over.
+            Err(QueueError::Removed { .. }) if self.until.run.is_some() => {
+                Ok((self.exit(), self.tally))
+            }
             Err(error) => Err(error.failure("go on with", "the queues")),
             Ok(()) => Ok((self.exit(), self.tally)),
         }

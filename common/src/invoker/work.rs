@@ -21,6 +21,10 @@ pub(super) struct Work {
     pub(super) event: Event,
     /// Attempts started so far, by whomever.
     pub(super) attempts: u32,
+    /// Why it cannot be worked on; a part still goes to the others of its join.
+    pub(super) fault: Option<String>,
+    /// Whether what it led to could not be sent, ever.
+    pub(super) was_refused: bool,
     /// What the function said on stderr and has not been passed on: the
     /// beginning of a line.
     pub(super) stderr_line: Vec<u8>,

@@ -119,6 +119,8 @@ pub struct Firing<P> {
     pub failed: bool,
     /// Whether all is here, and yet fewer parts than it waited for.
     pub short: bool,
+    /// Whether they are more than can be joined; then only the first is here.
+    pub too_large: bool,
 }
 
 impl<P> Firing<P> {
@@ -128,7 +130,8 @@ impl<P> Firing<P> {
     /// That of `load`.
     pub fn load<Q, E>(self, load: impl FnMut(P) -> Result<Q, E>) -> Result<Firing<Q>, E> {
         let parts = self.parts.into_iter().map(load).collect::<Result<_, _>>()?;
-        Ok(Firing { parts, load: self.load, failed: self.failed, short: self.short })
+        let Self { load, failed, short, too_large, .. } = self;
+        Ok(Firing { parts, load, failed, short, too_large })
     }
 }
 
@@ -292,7 +295,7 @@ impl<P: Clone> Instance<P> {
             .as_ref()
             .map_or_else(Default::default, |fired| (fired.passed.clone(), fired.short));
         let parts = self.parts.iter().map(|part| part.kept.clone()).collect();
-        Firing { parts, load, failed: self.failed, short }
+        Firing { parts, load, failed: self.failed, short, too_large: false }
     }
 }
 

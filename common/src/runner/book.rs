@@ -137,7 +137,7 @@ impl Book {
     }
 
     fn at(path: &Path, create: bool) -> io::Result<Self> {
-        let journal = Journal::open(path, create)?;
+        let journal = Journal::open(path, create, 0)?;
         let (open, accepted) = (HashMap::new(), HashMap::new());
         Ok(Self { journal, path: path.to_owned(), open, accepted, compact_at: COMPACT })
     }
@@ -147,7 +147,7 @@ impl Book {
         let mut book = Self::at(path, true)?;
         let mut past = Past::default();
         for record in book.journal.catch_up()? {
-            let page = Page::decode(&record.payload);
+            let page = Page::decode(&record.head);
             let page = page.ok_or_else(|| io::Error::other("a page of its book is damaged"))?;
             book.take_in(&mut past, page);
         }
@@ -185,13 +185,13 @@ impl Book {
 
     /// A result or a dead letter is about to be shown.
     pub(super) fn intend(&mut self, key: &str) -> io::Result<()> {
-        self.journal.append(&Page::Intent(key.to_owned()).encode()).map(drop)
+        self.journal.append(&Page::Intent(key.to_owned()).encode(), &[]).map(drop)
     }
 
     /// A reply was dealt with and can be acknowledged.
     pub(super) fn reply(&mut self, control: Control, key: String, ended: bool) -> io::Result<()> {
         let page = Page::Reply { control, key };
-        self.journal.append(&page.encode())?;
+        self.journal.append(&page.encode(), &[])?;
         self.note(&page, ended);
         Ok(())
     }
@@ -199,12 +199,12 @@ impl Book {
     /// The trigger has said how far it is.
     pub(super) fn accepted(&mut self, trigger: &str, count: u64) -> io::Result<()> {
         self.accepted.insert(trigger.to_owned(), count);
-        self.journal.append(&Page::Accepted(trigger.to_owned(), count).encode()).map(drop)
+        self.journal.append(&Page::Accepted(trigger.to_owned(), count).encode(), &[]).map(drop)
     }
 
     /// Writes a new edition when this one is mostly about what has ended.
     pub(super) fn keep_short(&mut self, endings: &Endings, counts: [u64; 3]) -> io::Result<()> {
-        if self.journal.len() < self.compact_at {
+        if self.journal.end() < self.compact_at {
             return Ok(());
         }
         let next = self.path.with_extension("next");
@@ -232,11 +232,11 @@ impl Book {
         ];
         let head = std::iter::once(Page::Counts(counts)).chain(ended).chain(accepted);
         for page in head.chain(again.clone().cloned()) {
-            edition.journal.append(&page.encode())?;
+            edition.journal.append(&page.encode(), &[])?;
         }
         std::fs::rename(&next, &self.path)?;
         self.journal = edition.journal;
-        self.compact_at = (2 * self.journal.len()).max(COMPACT);
+        self.compact_at = (2 * self.journal.end()).max(COMPACT);
         Ok(())
     }
 }

@@ -144,6 +144,8 @@ fn spec_of(
     let own = function
         .and_then(|index| chain.queues.get(&chain.functions[index].name).cloned())
         .unwrap_or_default();
+    // A part that ends at its join returns its share to the join's own queue.
+    let spills = |index: usize| scopes.is_cyclic(index) || chain.functions[index].join.is_some();
     QueueSpec {
         capacity: own.capacity.or(all.capacity),
         message_size: None,
@@ -152,7 +154,7 @@ fn spec_of(
         // What a function demands of order and policy was checked with the file.
         demand: own.capacity.is_some(),
         run: Some(run.to_owned()),
-        spill: function.is_none_or(|index| scopes.is_cyclic(index)).then_some(bound),
+        spill: function.is_none_or(spills).then_some(bound),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the state beside the kernel's queues lives: one directory per user
 //! in shared memory, readable by that user alone.
 
+use crate::clock;
 use crate::queue::QueueError;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
@@ -106,7 +107,14 @@ impl Dirs {
     /// Removes what belongs to one queue.
     pub(super) fn forget(&self, queue: &str) -> Result<(), QueueError> {
         for kind in ["bodies", "slots", "gather"] {
-            absent_is_fine(fs::remove_dir_all(self.root.join(kind).join(queue)))?;
+            // Under another name first: who still has the queue open cannot
+            // put something into the folder while it is removed.
+            let folder = self.root.join(kind).join(queue);
+            let gone = self.root.join(kind).join(format!(".gone-{:016x}", clock::random_u64()));
+            match fs::rename(&folder, &gone) {
+                Ok(()) => absent_is_fine(fs::remove_dir_all(gone))?,
+                other => absent_is_fine(other)?,
+            }
         }
         absent_is_fine(fs::remove_file(self.root.join("spill").join(queue)))?;
         absent_is_fine(fs::remove_file(self.root.join("queues").join(queue)))

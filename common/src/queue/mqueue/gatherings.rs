@@ -11,14 +11,15 @@ use super::dirs::Dirs;
 use super::marker::marker;
 use crate::event::credit::Credit;
 use crate::event::{Control, Event, JoinShare, frame};
-use crate::journal::Journal;
+use crate::journal::{Journal, Record};
+use crate::limits;
 use crate::queue::QueueError;
 use crate::queue::gather::{Arrival, Firing, Gathered, Load, Table};
 use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// A segment that has this many bytes takes no new instance.
 const SEGMENT: u64 = 1 << 20;
@@ -35,22 +36,27 @@ struct Kept {
     segment: u64,
     at: u64,
     len: usize,
+    checksum: u32,
 }
 
 /// The joins of one queue.
 #[derive(Debug)]
 pub(super) struct Gatherings {
     folder: PathBuf,
+    /// Locked while the journal is used; it holds the newest segment's number.
     lock: PathBuf,
     segments: BTreeMap<u64, Segment>,
+    /// The newest segment, kept open.
+    newest: Option<(u64, Journal)>,
     table: Table<Kept>,
     /// The segment of each instance that is not over.
     homes: HashMap<String, u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Segment {
-    journal: Journal,
+    /// Up to here it was read.
+    end: u64,
     /// Instances that began here and are not over.
     open: usize,
 }
@@ -60,10 +66,13 @@ impl Gatherings {
     pub(super) fn of(dirs: &Dirs, queue: &str) -> Result<Self, QueueError> {
         let folder = dirs.gather(queue)?;
         let lock = folder.join("lock");
+        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(&lock);
+        made.map_err(|error| failed("locking a join", &folder, error))?;
         Ok(Self {
             folder,
             lock,
             segments: BTreeMap::new(),
+            newest: None,
             table: Table::default(),
             homes: HashMap::new(),
         })
@@ -75,50 +84,66 @@ impl Gatherings {
         arrival: &Arrival,
         part: &Event,
     ) -> Result<Gathered<Event>, QueueError> {
-        let _lock = self.locked()?;
-        self.catch_up()?;
-        let segment = self.segment_for(&arrival.key)?;
-        let mut payload = vec![ARRIVAL];
-        let block = block_of(arrival);
-        payload.extend_from_slice(&(block.len() as u32).to_le_bytes());
-        payload.extend_from_slice(&block);
-        let head = payload.len();
-        if arrival.token.is_none() {
-            let whole = frame::encode(part).map_err(QueueError::io("reading a body"))?;
-            payload.extend_from_slice(&whole);
-        }
+        let lock = self.locked()?;
+        self.catch_up(&lock)?;
+        let segment = self.segment_for(&arrival.key, &lock)?;
+        let frame = match arrival.token {
+            None => frame::encode(part).map_err(QueueError::io("reading a body"))?,
+            Some(_) => Vec::new(),
+        };
+        let mut head = vec![ARRIVAL];
+        head.extend_from_slice(&crc32fast::hash(&frame).to_le_bytes());
+        head.extend_from_slice(&block_of(arrival));
         marker();
-        let at = self.append(segment, &payload)?;
+        let at = self.append(segment, &head, &frame)?;
         marker();
-        let kept = Kept { segment, at: at + head as u64, len: payload.len() - head };
-        let gathered = self.apply_arrival(arrival, kept);
-        match gathered {
+        let kept = Kept {
+            segment,
+            at: at + head.len() as u64,
+            len: frame.len(),
+            checksum: crc32fast::hash(&frame),
+        };
+        match self.apply_arrival(arrival, kept) {
             Gathered::Kept => Ok(Gathered::Kept),
             Gathered::Late(load) => Ok(Gathered::Late(load)),
             Gathered::Fires(firing) => self.load(firing).map(Gathered::Fires),
         }
     }
 
-    fn load(&self, firing: Firing<Kept>) -> Result<Firing<Event>, QueueError> {
+    /// Reads the parts of a firing; of more than can be joined only the first.
+    fn load(&self, mut firing: Firing<Kept>) -> Result<Firing<Event>, QueueError> {
+        let total: u64 = firing.parts.iter().map(|kept| kept.len as u64).sum();
+        if total > 2 * limits::BODY_MAX {
+            firing.too_large = true;
+            firing.parts.truncate(1);
+        }
         firing.load(|kept| {
-            let segment = self.segments.get(&kept.segment).ok_or_else(|| self.damaged("a part"))?;
-            let bytes = segment.journal.read(kept.at, kept.len);
-            let bytes = bytes.map_err(QueueError::io("reading a part of a join"))?;
-            frame::decode(&bytes).map(|(event, _)| event).map_err(|_| self.damaged("a part"))
+            let reading = |error| failed("reading a part of a join", &self.folder, error);
+            let journal = self.journal(kept.segment).map_err(reading)?;
+            let bytes = journal.read(kept.at, kept.len).map_err(reading)?;
+            let whole = crc32fast::hash(&bytes) == kept.checksum;
+            let event = frame::decode(&bytes).ok().filter(|_| whole);
+            event.map(|(event, _)| event).ok_or_else(|| self.damaged("a part"))
         })
+    }
+
+    /// A segment, opened for one use.
+    fn journal(&self, segment: u64) -> std::io::Result<Journal> {
+        let end = self.segments.get(&segment).map_or(0, |segment| segment.end);
+        Journal::open(&self.path(segment), false, end)
     }
 
     /// What a firing led to is on its way; its parts are given up.
     pub(super) fn done(&mut self, key: &str, claim: &str) -> Result<(), QueueError> {
-        let _lock = self.locked()?;
-        self.catch_up()?;
+        let lock = self.locked()?;
+        self.catch_up(&lock)?;
         let Some(segment) = self.homes.get(key).copied() else { return Ok(()) };
         let control =
             Control { invocation: key.to_owned(), run: claim.to_owned(), ..Control::default() };
-        let mut payload = vec![DONE];
-        control.encode(&mut payload);
+        let mut head = vec![DONE];
+        control.encode(&mut head);
         marker();
-        self.append(segment, &payload)?;
+        self.append(segment, &head, &[])?;
         marker();
         self.apply_done(key, claim);
         self.remove_old();
@@ -134,59 +159,70 @@ impl Gatherings {
     }
 
     fn locked(&self) -> Result<Flock<File>, QueueError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&self.lock)
-            .map_err(QueueError::io("locking a join"))?;
-        Flock::lock(file, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| QueueError::io("locking a join")(errno.into()))
+        let locking = |error| failed("locking a join", &self.folder, error);
+        // Not made anew: without it the queue was removed.
+        let file = OpenOptions::new().read(true).write(true).open(&self.lock).map_err(locking)?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| locking(errno.into()))
     }
 
-    /// Reads what others wrote.
-    fn catch_up(&mut self) -> Result<(), QueueError> {
-        if self.segments.is_empty() {
-            self.find_segments()?;
-        }
-        while let Some(next) = self.segments.keys().next_back().map(|last| last + 1) {
-            let Ok(journal) = Journal::open(&self.path(next), false) else { break };
-            self.segments.insert(next, Segment { journal, open: 0 });
-        }
+    /// Reads what others wrote, in segments that are known and in new ones.
+    fn catch_up(&mut self, lock: &File) -> Result<(), QueueError> {
+        let reading = |folder: &Path| {
+            let folder = folder.to_owned();
+            move |error| failed("reading a join", &folder, error)
+        };
+        let newest = newest_of(lock).map_err(reading(&self.folder))?;
+        let known = self.segments.keys().next_back().copied().unwrap_or(0);
+        let first = if known == 0 { 1 } else { known + 1 };
+        (first..=newest).for_each(|number| _ = self.segments.insert(number, Segment::default()));
         let numbers: Vec<u64> = self.segments.keys().copied().collect();
         for number in numbers {
-            let Some(segment) = self.segments.get_mut(&number) else { continue };
-            let records = segment.journal.catch_up().map_err(QueueError::io("reading a join"))?;
-            for record in records {
-                self.replay(number, record.at, &record.payload)?;
+            match self.read_segment(number) {
+                Ok(records) => {
+                    for record in records {
+                        self.replay(number, &record)?;
+                    }
+                }
+                // All of its instances are over; somebody removed it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.segments.remove(&number);
+                }
+                Err(error) => return Err(reading(&self.folder)(error)),
             }
         }
         Ok(())
     }
 
-    fn find_segments(&mut self) -> Result<(), QueueError> {
-        let entries = std::fs::read_dir(&self.folder).map_err(QueueError::io("reading a join"))?;
-        for entry in entries.flatten() {
-            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let Some(number) = number else { continue };
-            if let Ok(journal) = Journal::open(&self.path(number), false) {
-                self.segments.insert(number, Segment { journal, open: 0 });
-            }
+    fn read_segment(&mut self, number: u64) -> std::io::Result<Vec<Record>> {
+        let end = self.segments.get(&number).map_or(0, |segment| segment.end);
+        if let Some((_, journal)) = self.newest.as_mut().filter(|(newest, _)| *newest == number) {
+            let records = journal.catch_up()?;
+            let end = journal.end();
+            self.segments.entry(number).or_default().end = end;
+            return Ok(records);
         }
-        Ok(())
+        if std::fs::metadata(self.path(number))?.len() <= end {
+            return Ok(Vec::new());
+        }
+        let mut journal = Journal::open(&self.path(number), false, end)?;
+        let records = journal.catch_up()?;
+        self.segments.entry(number).or_default().end = journal.end();
+        if self.segments.keys().next_back() == Some(&number) {
+            self.newest = Some((number, journal));
+        }
+        Ok(records)
     }
 
     fn path(&self, segment: u64) -> PathBuf {
         self.folder.join(format!("{segment:08}"))
     }
 
-    fn replay(&mut self, segment: u64, at: u64, payload: &[u8]) -> Result<(), QueueError> {
-        match parse(payload).ok_or_else(|| self.damaged("a record"))? {
-            Entry::Arrival { arrival, frame_at } => {
-                let len = payload.len() - frame_at;
-                let kept = Kept { segment, at: at + frame_at as u64, len };
-                self.apply_arrival(&arrival, kept);
+    fn replay(&mut self, segment: u64, record: &Record) -> Result<(), QueueError> {
+        match parse(&record.head).ok_or_else(|| self.damaged("a record"))? {
+            Entry::Arrival { arrival, checksum } => {
+                let head = record.head.len();
+                let (at, len) = (record.at + head as u64, record.len - head);
+                self.apply_arrival(&arrival, Kept { segment, at, len, checksum });
             }
             Entry::Done { key, claim } => self.apply_done(&key, &claim),
         }
@@ -226,50 +262,60 @@ impl Gatherings {
         }
     }
 
-    /// Gives the memory of a large part back before its segment goes.
+    /// Gives the memory of a large part back before its segment goes. The
+    /// part is no head of a record, so readers go on as before.
     fn punch(&self, kept: Kept) {
         const PAGE: u64 = 4096;
         let start = kept.at.next_multiple_of(PAGE);
         let end = (kept.at + kept.len as u64) / PAGE * PAGE;
-        if let (Some(len), Ok(file)) = (
-            end.checked_sub(start).filter(|len| *len > 0),
-            OpenOptions::new().write(true).open(self.path(kept.segment)),
-        ) {
+        if let (Some(len), Ok(journal)) =
+            (end.checked_sub(start).filter(|len| *len > 0), self.journal(kept.segment))
+        {
             let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
             // Where that cannot be done the memory comes back with the segment.
-            let _ = fallocate(&file, flags, start as i64, len as i64);
+            let _ = fallocate(journal.file(), flags, start as i64, len as i64);
         }
     }
 
     /// The segment an arrival is written to.
-    fn segment_for(&mut self, key: &str) -> Result<u64, QueueError> {
+    fn segment_for(&mut self, key: &str, lock: &File) -> Result<u64, QueueError> {
         if let Some(home) = self.homes.get(key) {
             return Ok(*home);
         }
-        let newest = self.segments.iter().next_back().map(|(n, s)| (*n, s.journal.len()));
-        match newest {
-            Some((number, len)) if len < SEGMENT => Ok(number),
-            newest => {
-                let number = newest.map_or(1, |(number, _)| number + 1);
-                let journal = Journal::open(&self.path(number), true)
-                    .map_err(QueueError::io("beginning a segment of a join"))?;
-                self.segments.insert(number, Segment { journal, open: 0 });
-                Ok(number)
-            }
+        let newest = self.newest.as_ref().map(|(number, journal)| (*number, journal.end()));
+        if let Some((number, _)) = newest.filter(|(_, len)| *len < SEGMENT) {
+            return Ok(number);
         }
+        let beginning = |error| failed("beginning a segment of a join", &self.folder, error);
+        let number = newest_of(lock).map_err(beginning)? + 1;
+        let journal = Journal::open(&self.path(number), true, 0).map_err(beginning)?;
+        marker();
+        // From here on others look for it.
+        lock.write_all_at(&number.to_le_bytes(), 0).map_err(beginning)?;
+        marker();
+        self.segments.insert(number, Segment::default());
+        self.newest = Some((number, journal));
+        Ok(number)
     }
 
-    fn append(&mut self, segment: u64, payload: &[u8]) -> Result<u64, QueueError> {
-        let place = self.folder.display().to_string();
-        let Some(segment) = self.segments.get_mut(&segment) else {
-            return Err(self.damaged("its segments"));
+    fn append(&mut self, segment: u64, head: &[u8], rest: &[u8]) -> Result<u64, QueueError> {
+        let writing = |folder: &Path| {
+            let folder = folder.to_owned();
+            move |error| failed("writing a part of a join", &folder, error)
         };
-        segment.journal.append(payload).map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                QueueError::NoRoom { bytes: payload.len() as u64, place }
+        let (at, end) = match &mut self.newest {
+            Some((number, journal)) if *number == segment => {
+                let at = journal.append(head, rest).map_err(writing(&self.folder))?;
+                (at, journal.end())
             }
-            _ => QueueError::io("writing a part of a join")(error),
-        })
+            _ => {
+                let mut journal = self.journal(segment).map_err(writing(&self.folder))?;
+                let at = journal.append(head, rest).map_err(writing(&self.folder))?;
+                (at, journal.end())
+            }
+        };
+        self.segments.entry(segment).or_default().end = end;
+        Ok(at)
     }
 
     fn remove_old(&mut self) {
@@ -292,15 +338,36 @@ impl Gatherings {
     }
 }
 
+/// The number of the newest segment; none is zero.
+fn newest_of(lock: &File) -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    match lock.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(u64::from_le_bytes(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// What an error of the journal's files means.
+fn failed(action: &'static str, folder: &Path, error: std::io::Error) -> QueueError {
+    use std::io::ErrorKind::{NotFound, QuotaExceeded, StorageFull};
+    let place = folder.display().to_string();
+    match error.kind() {
+        StorageFull | QuotaExceeded => QueueError::NoRoom { bytes: 0, place },
+        NotFound => QueueError::Removed { name: place },
+        _ => QueueError::io(action)(error),
+    }
+}
+
 /// What stands in a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A part or a token came; its frame begins at this byte of the record.
+    /// A part or a token came; the frame follows the head.
     Arrival {
         /// The arrival.
         arrival: Arrival,
-        /// Offset of the frame; at the end for a token.
-        frame_at: usize,
+        /// CRC-32 of the frame.
+        checksum: u32,
     },
     /// A firing is done.
     Done {
@@ -311,15 +378,14 @@ pub enum Entry {
     },
 }
 
-/// Reads a record; `None` when it is damaged.
-pub fn parse(payload: &[u8]) -> Option<Entry> {
-    let (&kind, rest) = payload.split_first()?;
+/// Reads the head of a record; `None` when it is damaged.
+pub fn parse(head: &[u8]) -> Option<Entry> {
+    let (&kind, rest) = head.split_first()?;
     match kind {
         ARRIVAL => {
-            let (len, rest) = rest.split_first_chunk::<4>()?;
-            let len = u32::from_le_bytes(*len) as usize;
-            let control = Control::decode(rest.get(..len)?).ok()?;
-            Some(Entry::Arrival { arrival: arrival_of(control)?, frame_at: 5 + len })
+            let (checksum, block) = rest.split_first_chunk::<4>()?;
+            let arrival = arrival_of(Control::decode(block).ok()?)?;
+            Some(Entry::Arrival { arrival, checksum: u32::from_le_bytes(*checksum) })
         }
         DONE => {
             let control = Control::decode(rest).ok()?;

@@ -47,18 +47,29 @@ impl MqConnection {
                     slots.forget_outbox(slot);
                     self.queue_mut(id).recovered.push_back(place);
                 }
-                State::Settled => {
-                    for (key, claim) in self.fired_by(place) {
-                        self.gatherings(id)?.done(&key, &claim)?;
-                    }
-                    let body = self.body_of(place, None);
-                    self.finish(place, body.as_deref())?;
-                }
+                State::Settled => self.acknowledge_later(place),
                 State::Sending => self.recover_sending(place)?,
             }
         }
         self.retire_empty(id);
         Ok(())
+    }
+
+    /// A settled message still needs its acknowledgement, nothing else.
+    fn acknowledge_later(&mut self, place: Place) {
+        let (body, fired) = (self.body_of(place, None), self.fired_by(place));
+        let receipt = self.hold(place, body);
+        if let Some(held) = self.held.get_mut(&receipt.0) {
+            held.fired = fired;
+        }
+        let (taken, packets) = (vec![receipt], Vec::new());
+        self.pending.push_back(Parcel {
+            ticket: u64::MAX,
+            taken,
+            packets,
+            next: 0,
+            home: Some(place),
+        });
     }
 
     /// Sends what is left of a record. When its queue is gone the slot stays

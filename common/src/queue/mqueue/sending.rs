@@ -5,7 +5,7 @@ use super::packing::beside;
 use super::parcel::{Packed, Parcel};
 use super::{MqConnection, OpenQueue, ROOM};
 use crate::poll::Interest;
-use crate::queue::{QueueError, QueueId, Settled};
+use crate::queue::{QueueError, QueueId, Receipt, Settled};
 
 impl MqConnection {
     /// Sends what is left of a parcel, then acknowledges.
@@ -28,17 +28,33 @@ impl MqConnection {
                 slots.mark_sent(place.slot);
             }
         }
-        for receipt in parcel.taken.drain(..) {
-            let Some(held) = self.held.remove(&receipt.0) else { continue };
-            if let Some(slots) = self.file(held.place) {
-                slots.mark_settled(held.place.slot);
+        while let Some(receipt) = parcel.taken.first().copied() {
+            if !self.acknowledge(receipt)? {
+                return Ok(Settled::Waiting);
             }
-            for (key, claim) in &held.fired {
-                self.gatherings(held.place.queue)?.done(key, claim)?;
-            }
-            self.finish(held.place, held.body.as_deref())?;
+            parcel.taken.remove(0);
         }
         Ok(Settled::Done)
+    }
+
+    /// All that follows from a message is out: it is settled, and what it made
+    /// fire is done. `false`: there is no room to write that down yet.
+    fn acknowledge(&mut self, receipt: Receipt) -> Result<bool, QueueError> {
+        let Some(held) = self.held.get(&receipt.0) else { return Ok(true) };
+        let (place, body, fired) = (held.place, held.body.clone(), held.fired.clone());
+        if let Some(slots) = self.file(place) {
+            slots.mark_settled(place.slot);
+        }
+        for (key, claim) in &fired {
+            match self.gatherings(place.queue)?.done(key, claim) {
+                Ok(()) => {}
+                Err(QueueError::NoRoom { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.held.remove(&receipt.0);
+        self.finish(place, body.as_deref())?;
+        Ok(true)
     }
 
     /// Sends one message, beside a queue that spills if need be.

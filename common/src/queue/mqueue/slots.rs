@@ -236,6 +236,9 @@ impl SlotFile {
                 let place = self.path.parent().unwrap_or(&self.path).display().to_string();
                 QueueError::NoRoom { bytes: outbox.len() as u64, place }
             }
+            std::io::ErrorKind::NotFound => {
+                QueueError::Removed { name: self.path.display().to_string() }
+            }
             _ => QueueError::io("recording outputs")(error),
         }
     }
