@@ -136,7 +136,7 @@ impl Invoker {
 }
 
 /// The time of a call: the function's own, or what its invocation has left.
-fn time_left(timeout: Duration, event: &Event) -> Duration {
+pub(super) fn time_left(timeout: Duration, event: &Event) -> Duration {
     let left =
         deadline_us(event).map(|due| Duration::from_micros(due.saturating_sub(clock::unix_us())));
     left.map_or(timeout, |left| timeout.min(left))

@@ -2,7 +2,7 @@
 //! `NAME.dead`, made on first use, or a file of NDJSON.
 
 use crate::error::{Failure, Result};
-use crate::event::{Attr, Event, Show, print_envelope};
+use crate::event::{Attr, CONTROL_PREFIX, Event, Show, print_envelope};
 use crate::queue::{Desk, Port, QueueError, QueueSpec};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -138,6 +138,8 @@ pub struct Obituary {
 impl Obituary {
     /// Turns the message that failed into a dead letter.
     pub fn letter(self, mut event: Event) -> Event {
+        // It may have failed before, in a function whose rules took it on.
+        event.extensions.retain(|name, _| !name.starts_with(CONTROL_PREFIX));
         event.note("faasreason", self.reason);
         event.note("faasfunction", self.function);
         event.extensions.insert("faasattempts".to_owned(), Attr::Int(i64::from(self.attempts)));

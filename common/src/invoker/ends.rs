@@ -1,6 +1,7 @@
 //! What follows from the end of a call: outputs on their way, another
 //! attempt, or a dead letter.
 
+use super::calls::time_left;
 use super::dead::Obituary;
 use super::timers::Timer;
 use super::watchdog::Watch;
@@ -55,7 +56,9 @@ impl Invoker {
         }
     }
 
+    /// Waits, but not past the end of the invocation's time.
     fn back_off(&mut self, work: Work, pause: Duration) {
+        let pause = time_left(pause, &work.event);
         self.timers.set(Instant::now() + pause, Timer::Retry(work.number));
         self.served[work.served].backing_off += 1;
         self.waiting.insert(work.number, work);
