@@ -34,7 +34,14 @@ run: build ## run an example chain on real data and show its results
 test: ## set up and run all tests
 	@scripts/deps.sh test
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked -p faas-common
+	$(CARGO) test --locked -p faas-tests --test style --test conformance --test cli
+	$(CARGO) test --locked -p faas-tests --test message --test sim --test crash --test chaos -- \
+	    --nocapture
+	@scripts/sanitize.sh
+
+sanitize: ## shared memory under sanitizers (nightly), the slot's protocol under loom
+	@scripts/sanitize.sh
 
 verify: ## check format, lints, tests, generated pages, licences; never writes
 	$(CARGO) fmt --all --check

@@ -241,7 +241,7 @@ _faas__chain() {
             return 0
             ;;
         faas__subcmd__chain__subcmd__run)
-            opts="-i -o -q -h --run --invokers --dead --input --output --exact --max-line --quiet --help"
+            opts="-i -o -q -h --run --invokers --resume --redrive --deliver --max-in-flight --dead --input --output --exact --max-line --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -252,6 +252,22 @@ _faas__chain() {
                     return 0
                     ;;
                 --invokers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --redrive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deliver)
+                    COMPREPLY=($(compgen -W "at-most-once at-least-once exactly-once" -- "${cur}"))
+                    return 0
+                    ;;
+                --max-in-flight)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -62,6 +62,12 @@ complete -c faas-chain -n "__fish_faas_chain_using_subcommand test" -s q -l quie
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l run -d 'Name of the run [default: chosen]' -r
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l invokers -d 'Start N invokers that serve all functions [default: one for each function]' -r
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l resume -d 'Pick up a run whose runner was killed: collect what is under way; no new events are read' -r
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l redrive -d 'Run the dead letters of this file instead of stdin, each from the function that failed' -r -F
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l deliver -d 'How often a message may be delivered [default: what the chain says]' -r -f -a "at-most-once\t'Settled before the function runs: never twice, perhaps not at all'
+at-least-once\t'Settled when its outputs have arrived: perhaps twice'
+exactly-once\t'Inside the middleware, where it can'"
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l max-in-flight -d 'Most invocations under way at once [default: what the queues hold]' -r
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l dead -d 'File for dead letters, made only when there are any [default: RUN.dead.ndjson]' -r -F
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -s i -l input -d 'Shape of stdin' -r -f -a "auto\t'A line is an envelope if it is a JSON object with `specversion`; any other line is a bare body'
 json\t'Each line is an envelope'

@@ -23,7 +23,7 @@ _faas__invoke() {
 
     case "${cmd}" in
         faas__invoke)
-            opts="-j -n -i -o -q -v -h -V --from --to --dead --jobs --timeout --retries --backoff --emit --event --count --idle --chain --run --functions --input --output --exact --max-line --ready-fd --quiet --verbose --generate --help --version"
+            opts="-j -k -n -i -o -q -v -h -V --from --to --dead --jobs --timeout --retries --backoff --keep-order --deliver --emit --event --count --idle --chain --run --functions --input --output --exact --max-line --ready-fd --quiet --verbose --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -59,6 +59,10 @@ _faas__invoke() {
                     ;;
                 --backoff)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deliver)
+                    COMPREPLY=($(compgen -W "at-most-once at-least-once exactly-once" -- "${cur}"))
                     return 0
                     ;;
                 --emit)

@@ -5,6 +5,9 @@ complete -c faas-invoke -s j -l jobs -d 'Calls at once' -r
 complete -c faas-invoke -l timeout -d 'Time for one call; then its whole process group is killed' -r
 complete -c faas-invoke -l retries -d 'Attempts after the first' -r
 complete -c faas-invoke -l backoff -d 'First wait between attempts; it doubles, with full jitter, up to 30s' -r
+complete -c faas-invoke -l deliver -d 'How often a message may be delivered to the function [default: at-least-once, or what the chain says]' -r -f -a "at-most-once\t'Settled before the function runs: never twice, perhaps not at all'
+at-least-once\t'Settled when its outputs have arrived: perhaps twice'
+exactly-once\t'Inside the middleware, where it can'"
 complete -c faas-invoke -l emit -d 'What the program prints: one body, a body a line, an event a line' -r -f -a "one\t'One body'
 lines\t'A body on each line'
 events\t'An event on each line'"
@@ -30,6 +33,7 @@ complete -c faas-invoke -l generate -d 'Print a man page or a completion script'
 bash\t'Completion for bash'
 zsh\t'Completion for zsh'
 fish\t'Completion for fish'"
+complete -c faas-invoke -s k -l keep-order -d 'Hand over in the order of intake; a retry holds up what follows. Within this invoker only'
 complete -c faas-invoke -l event -d 'Give the program the whole event as an envelope instead of the body'
 complete -c faas-invoke -l exact -d 'Keep bodies to the byte: a trailing line feed stays, JSON that does not fit on a line goes as base64'
 complete -c faas-invoke -s q -l quiet -d 'Only failures on stderr'

@@ -23,7 +23,7 @@ _faas__trigger() {
 
     case "${cmd}" in
         faas__trigger)
-            opts="-n -i -o -q -v -h -V --to --chain --run --count --timeout --dead --input --output --exact --max-line --quiet --verbose --status-fd --generate --help --version"
+            opts="-n -i -o -q -v -h -V --to --chain --run --redrive --count --timeout --dead --input --output --exact --max-line --quiet --verbose --max-in-flight --window-fd --status-fd --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,6 +38,10 @@ _faas__trigger() {
                     return 0
                     ;;
                 --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --redrive)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -74,6 +78,14 @@ _faas__trigger() {
                     return 0
                     ;;
                 --max-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-in-flight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --window-fd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,7 @@
 complete -c faas-trigger -l to -d 'Queue to send to' -r
 complete -c faas-trigger -l chain -d 'Start invocations of this chain instead' -r -F
 complete -c faas-trigger -l run -d 'The open run they belong to' -r
+complete -c faas-trigger -l redrive -d 'Send the dead letters of this file once more, each to the function that failed, without what its failure added' -r -F
 complete -c faas-trigger -s n -l count -d 'Stop after this many events' -r
 complete -c faas-trigger -l timeout -d 'Give up when nothing moved for this long (exit 75); 0 takes what is there' -r
 complete -c faas-trigger -l dead -d 'File for lines that are no events' -r -F
@@ -16,6 +17,8 @@ nul\t'Bodies, each followed by a NUL byte'
 raw\t'Bodies with nothing between them'
 frames\t'Bodies after their 32-bit big-endian lengths'"
 complete -c faas-trigger -l max-line -d 'Longest line, body or frame read from stdin' -r
+complete -c faas-trigger -l max-in-flight -d 'Most invocations under way at once' -r
+complete -c faas-trigger -l window-fd -d 'Read from this descriptor how many invocations have ended' -r
 complete -c faas-trigger -l status-fd -d 'Tell the progress to this descriptor' -r
 complete -c faas-trigger -l generate -d 'Print a man page or a completion script' -r -f -a "man\t'The man page, roff'
 bash\t'Completion for bash'
