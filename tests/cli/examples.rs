@@ -35,6 +35,20 @@ fn orders() {
 }
 
 #[test]
+fn words_map_and_reduce() {
+    let (lines, dead) = results("words", "lines", "carroll.txt");
+    assert_eq!(lines, expected("words/expected.ndjson"));
+    assert_eq!(dead, "");
+}
+
+#[test]
+fn collatz_loops() {
+    let (lines, dead) = results("collatz", "lines", "numbers.txt");
+    assert_eq!(lines, expected("collatz/expected.ndjson"));
+    assert_eq!(dead, "");
+}
+
+#[test]
 fn logs() {
     let (lines, dead) = results("logs", "lines", "access.log");
     assert_eq!(lines, expected("logs/expected.txt"));

@@ -96,7 +96,7 @@ fn every_path_of_a_fan_out_has_its_own_count() {
         "g": { "run": ["cat"] }"#;
     let rules = r#"{ "from": "f", "to": "g" }, { "from": "g", "to": "f", "at_most": 3 },
         { "from": "g", "otherwise": true, "to": "@result" }"#;
-    let results = run(&sandbox, "\"f\"", "echo x", &functions, rules);
+    let results = run(&sandbox, "\"f\"", "echo x", functions, rules);
     let bit = |n: u32, i: u32| if (n >> i) & 1 == 0 { 'a' } else { 'b' };
     let path = |n| format!("x{}", (0..4).rev().map(|i| bit(n, i)).collect::<String>());
     assert_eq!(results, (0..16).map(path).collect::<Vec<_>>());

@@ -135,7 +135,7 @@ pub struct Run {
     pub invokers: Option<u32>,
     /// Pick up a run whose runner was killed: collect what is under way; no
     /// new events are read
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["run", "redrive"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["run", "redrive", "max_in_flight"])]
     pub resume: Option<String>,
     /// Run the dead letters of this file instead of stdin, each from the
     /// function that failed

@@ -1,7 +1,7 @@
 //! One function for each verb.
 
 use crate::cli::{Check, Cli, Drawing, Graph, Plan, Run, Test, Verb};
-use faas_common::chain::{Chain, ExitAction, draw, naming, notes, plan};
+use faas_common::chain::{Chain, Deliver, ExitAction, draw, naming, notes, plan};
 use faas_common::cli::log::Log;
 use faas_common::cli::shared::Delivery;
 use faas_common::cli::table::{self, Listing};
@@ -59,17 +59,36 @@ fn check(flags: &Check) -> Outcome {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    let mq = &mqueue::CAPABILITIES;
-    text += &format!(
-        "delivery: a process killed: {}; the host lost: {} (every hop: {})\n",
-        mq.process_killed.words(),
-        mq.host_lost.words(),
-        mq.scheme,
-    );
+    text += &delivery(&chain);
     for note in notes {
         text += &format!("note: {}: {}\n", note.object, note.what);
     }
     print(&text)
+}
+
+/// What a message may suffer on its way, and where.
+fn delivery(chain: &Chain) -> String {
+    let mq = &mqueue::CAPABILITIES;
+    let once = |index: &usize| chain.deliver_to(*index) == Deliver::AtMostOnce;
+    let losing: Vec<&str> = (0..chain.functions.len())
+        .filter(once)
+        .map(|index| chain.functions[index].name.as_str())
+        .collect();
+    let killed = match (losing.len(), losing.len() == chain.functions.len()) {
+        (0, _) => format!("{} (every hop: {})", mq.process_killed.words(), mq.scheme),
+        (_, true) => "may lose (every hop: at-most-once)".to_owned(),
+        _ => format!(
+            "may lose (at-most-once: {}), {} (the others: {})",
+            losing.join(", "),
+            mq.process_killed.words(),
+            mq.scheme
+        ),
+    };
+    let lost = mq.host_lost.words();
+    format!(
+        "delivery: a process killed: {killed}; the host lost: {lost} (every hop: {})\n",
+        mq.scheme
+    )
 }
 
 fn plan_of(flags: &Plan) -> Outcome {

@@ -85,6 +85,13 @@ fn open_letters(cli: &Cli, file: &Path, desk: &mut Desk) -> Result<Port, Failure
         let failure = Failure::io("redrive", file.display().to_string(), &error);
         Failure { exit: Exit::Usage, ..failure }
     };
+    let same =
+        file.canonicalize().is_ok_and(|path| Ok(path) == cli.dead.canonicalize().map_err(drop));
+    if same {
+        let name = file.display().to_string();
+        let reason = "its own dead letters would go to the same file";
+        return Err(Failure::new(Exit::Usage, "redrive", name, reason).cure("--dead OTHER"));
+    }
     if file != Path::new("-") {
         let letters = File::open(file).map_err(failed)?;
         nix::unistd::dup2_stdin(&letters).map_err(|errno| failed(errno.into()))?;

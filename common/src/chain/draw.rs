@@ -53,7 +53,7 @@ fn edges(chain: &Chain) -> Vec<Edge> {
     let mut edges = Vec::new();
     for index in 0..chain.functions.len() {
         let rules: Vec<_> = chain.rules_of(index).collect();
-        if rules.is_empty() {
+        if rules.iter().all(|(_, rule)| rule.on_dead) {
             edges.push(Edge { from: index, to: "result".to_owned(), label: String::new() });
         }
         for (_, rule) in rules {

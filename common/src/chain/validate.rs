@@ -22,6 +22,10 @@ pub(super) fn validate(chain: &Chain, text: &str) -> Vec<Flaw> {
     for function in &chain.functions {
         check_function(&mut source, chain, function);
     }
+    if chain.deadline.is_zero() {
+        let cure = "\"deadline\": \"1h\"";
+        source.flaw_at("deadline", "no invocation could ever end in time", cure);
+    }
     for (index, rule) in chain.rules.iter().enumerate() {
         check_rule(&mut source, index, rule);
     }

@@ -56,7 +56,7 @@ impl Invoker {
 
     /// Attempts whose back-off is over come before new messages.
     fn start_due(&mut self, index: usize) -> Result<(), QueueError> {
-        let stopping = self.stop != Stop::No && !self.reads_pipe();
+        let stopping = self.stop != Stop::No && !self.reads_pipe() && !self.has_settled_work();
         loop {
             let served = &mut self.served[index];
             let busy = served.running + served.handing >= served.serve.concurrency;
@@ -123,8 +123,9 @@ impl Invoker {
         let control = work.event.control.as_deref();
         let is_gathered = control.is_some_and(|control| control.gathered);
         // Also a part that is past its time, or that ended its invoker: it may
-        // be the one that made the join fire.
-        if let (Some(join), false) = (function.join, is_gathered)
+        // be the one that made the join fire. Not one that cannot be read.
+        let is_whole = work.fault.as_ref().is_none_or(|fault| fault.starts_with("condition: "));
+        if let (Some(join), false, true) = (function.join, is_gathered, is_whole)
             && control.is_some_and(|control| !control.joins.is_empty())
         {
             return self.gather(work, index, join);

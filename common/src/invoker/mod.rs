@@ -330,7 +330,7 @@ impl Invoker {
     fn is_finished(&mut self) -> bool {
         // A message from a queue stays there while it waits out a back-off, or
         // while its outputs wait for room; one from a pipe is nowhere else.
-        let kept = self.stop != Stop::No && !self.reads_pipe();
+        let kept = self.stop != Stop::No && !self.reads_pipe() && !self.has_settled_work();
         let patience = Duration::from_millis(DRAIN_MAX_MS);
         let drained = kept && self.stopped_at.is_none_or(|at| at.elapsed() >= patience);
         let backing_off =
@@ -346,6 +346,16 @@ impl Invoker {
         let waits = backing_off && !kept;
         let exhausted = self.served.iter().all(|served| self.desk.is_exhausted(served.serve.from));
         !waits && (self.stop != Stop::No || exhausted || self.is_enough())
+    }
+
+    /// Whether there is work that no queue keeps: settled before its function
+    /// ran, and not handed over yet.
+    pub(super) fn has_settled_work(&self) -> bool {
+        self.waiting.values().any(|work| work.receipt.is_none())
+            || self.served.iter().any(|served| {
+                served.serve.at_most_once
+                    && (served.handing > 0 || !served.turns.is_empty() || !served.due.is_empty())
+            })
     }
 
     /// Whether the idle time is over or the count reached.

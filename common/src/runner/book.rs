@@ -111,6 +111,8 @@ pub(super) struct Book {
     /// Replies of invocations that have not ended.
     open: HashMap<String, Vec<Page>>,
     accepted: HashMap<String, u64>,
+    /// Replies about to be shown.
+    intents: HashSet<String>,
     compact_at: u64,
 }
 
@@ -138,8 +140,14 @@ impl Book {
 
     fn at(path: &Path, create: bool) -> io::Result<Self> {
         let journal = Journal::open(path, create, 0)?;
-        let (open, accepted) = (HashMap::new(), HashMap::new());
-        Ok(Self { journal, path: path.to_owned(), open, accepted, compact_at: COMPACT })
+        Ok(Self {
+            journal,
+            path: path.to_owned(),
+            open: HashMap::new(),
+            accepted: HashMap::new(),
+            intents: HashSet::new(),
+            compact_at: COMPACT,
+        })
     }
 
     /// Opens the book of an earlier runner and reads it.
@@ -152,47 +160,56 @@ impl Book {
             book.take_in(&mut past, page);
         }
         past.accepted.clone_from(&book.accepted);
+        past.doubtful.clone_from(&book.intents);
         Ok((book, past))
     }
 
     fn take_in(&mut self, past: &mut Past, page: Page) {
         match &page {
-            Page::Intent(key) => drop(past.doubtful.insert(key.clone())),
+            Page::Intent(key) => drop(self.intents.insert(key.clone())),
             Page::Accepted(trigger, count) => drop(self.accepted.insert(trigger.clone(), *count)),
             Page::Ended(trigger, below, above) => past.endings.restore(trigger, *below, above),
             Page::Counts(counts) => past.counts = *counts,
             Page::Reply { control, key } => {
-                past.doubtful.remove(key);
+                self.intents.remove(key);
                 let told = past.endings.reply(control, key);
                 past.counts[0] += u64::from(told.fresh && control.is_result());
                 past.counts[1] += u64::from(told.fresh && control.is_dead());
                 let dropped = told.ended.is_some_and(|ended| ended.results == 0 && !ended.dead);
                 past.counts[2] += u64::from(dropped);
-                self.note(&page, told.ended.is_some());
+                self.note(&page, told.fresh, told.ended.is_some());
             }
         }
     }
 
     /// Keeps what is needed for a new edition.
-    fn note(&mut self, page: &Page, ended: bool) {
+    fn note(&mut self, page: &Page, fresh: bool, ended: bool) {
         let Page::Reply { control, .. } = page else { return };
         if ended {
             self.open.remove(&control.invocation);
-        } else {
+        } else if fresh || self.open.contains_key(&control.invocation) {
             self.open.entry(control.invocation.clone()).or_default().push(page.clone());
         }
     }
 
     /// A result or a dead letter is about to be shown.
     pub(super) fn intend(&mut self, key: &str) -> io::Result<()> {
+        self.intents.insert(key.to_owned());
         self.journal.append(&Page::Intent(key.to_owned()).encode(), &[]).map(drop)
     }
 
     /// A reply was dealt with and can be acknowledged.
-    pub(super) fn reply(&mut self, control: Control, key: String, ended: bool) -> io::Result<()> {
+    pub(super) fn reply(
+        &mut self,
+        control: Control,
+        key: String,
+        fresh: bool,
+        ended: bool,
+    ) -> io::Result<()> {
+        self.intents.remove(&key);
         let page = Page::Reply { control, key };
         self.journal.append(&page.encode(), &[])?;
-        self.note(&page, ended);
+        self.note(&page, fresh, ended);
         Ok(())
     }
 
@@ -230,7 +247,9 @@ impl Book {
             counts[1].saturating_sub(counted(Control::is_dead)),
             counts[2],
         ];
-        let head = std::iter::once(Page::Counts(counts)).chain(ended).chain(accepted);
+        let intents = self.intents.iter().cloned().map(Page::Intent);
+        let head =
+            std::iter::once(Page::Counts(counts)).chain(ended).chain(accepted).chain(intents);
         for page in head.chain(again.clone().cloned()) {
             edition.journal.append(&page.encode(), &[])?;
         }
@@ -267,7 +286,7 @@ mod tests {
             let told = endings.reply(&control, &key);
             results += 1;
             book.intend(&key).expect("room");
-            book.reply(control, key, told.ended.is_some()).expect("room");
+            book.reply(control, key, told.fresh, told.ended.is_some()).expect("room");
         }
         book.accepted("t", 3).expect("room");
         book.intend("doubt").expect("room");
@@ -277,6 +296,7 @@ mod tests {
         let (_, mut past) = Book::read(&path).expect("it reads");
         assert_eq!(past.counts, [5, 0, 0]);
         assert_eq!(past.accepted["t"], 3);
+        assert_eq!(past.doubtful.len(), 1, "what is in doubt stays so");
         assert_eq!(past.endings.missing("t", 3), [2]);
         assert!(past.endings.reply(&reply(2, 1), "2.1").ended.is_some());
         assert!(!past.endings.reply(&reply(1, 1), "1.1").fresh);

@@ -10,7 +10,7 @@ use crate::chain::ending::{self, Endings};
 use crate::chain::{Chain, naming};
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
-use crate::event::{Control, Event};
+use crate::event::{Control, Event, Verdict};
 use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::limits::IDLE_LOOK_MS;
@@ -63,6 +63,8 @@ pub(super) struct Collector {
     closed: bool,
     looked: Instant,
     still_since: Option<Instant>,
+    /// How long nothing must have moved before what is missing is lost.
+    still: Duration,
     /// Whether nothing has moved for a while.
     is_at_rest: bool,
 }
@@ -79,6 +81,8 @@ pub(super) struct Parts {
     pub(super) log: Log,
     pub(super) book: Book,
     pub(super) past: Option<Past>,
+    /// How long a message may be in no queue and yet be worked on.
+    pub(super) unseen: Duration,
 }
 
 /// A reply that is shown, or has nothing to show: it can be acknowledged.
@@ -86,6 +90,7 @@ struct Shown {
     receipt: Receipt,
     control: Control,
     key: String,
+    fresh: bool,
     ended: bool,
 }
 
@@ -133,6 +138,7 @@ impl Collector {
             closed: false,
             looked: Instant::now(),
             still_since: None,
+            still: STILL + parts.unseen,
             is_at_rest: false,
         })
     }
@@ -207,8 +213,15 @@ impl Collector {
     /// two of these shows it again, and whoever picks the run up says so.
     fn take(&mut self, reply: Taken) -> std::result::Result<(), QueueError> {
         let mut event = reply.event;
+        if let Some(fault) = &reply.fault {
+            event.note("faasreason", fault);
+        }
         let key = ending::key(&event);
-        let control = event.control.take().map(|control| *control).unwrap_or_default();
+        let mut control = event.control.take().map(|control| *control).unwrap_or_default();
+        if reply.fault.is_some() {
+            // What cannot be read is not shown as if it were a result.
+            control.verdict = Some(Verdict::Dead);
+        }
         let told = self.endings.reply(&control, &key);
         if let Some(ended) = told.ended {
             self.summary.ended(control.started_us);
@@ -228,7 +241,7 @@ impl Collector {
         }
         let is_result = control.is_result();
         let ended = told.ended.is_some();
-        let shown = Shown { receipt: reply.receipt, control, key, ended };
+        let shown = Shown { receipt: reply.receipt, control, key, fresh: told.fresh, ended };
         match (shows, is_result) {
             (true, true) => self.show_result(event, shown)?,
             (true, false) => {
@@ -280,8 +293,8 @@ impl Collector {
     }
 
     fn acknowledge(&mut self, shown: Shown) -> std::result::Result<(), QueueError> {
-        let Shown { receipt, control, key, ended } = shown;
-        self.book.reply(control, key, ended).map_err(no_book)?;
+        let Shown { receipt, control, key, fresh, ended } = shown;
+        self.book.reply(control, key, fresh, ended).map_err(no_book)?;
         let counts = [self.summary.results, self.summary.dead, self.summary.dropped];
         if self.waiting.is_empty() {
             self.book.keep_short(&self.endings, counts).map_err(no_book)?;
@@ -348,6 +361,8 @@ impl Collector {
                 }
             }
             Gone::Restarted(what) => self.say(&format!("{what}; started again")),
+            // All are being ended.
+            Gone::Invoker(_) if self.stop_now => {}
             Gone::Invoker(what) => {
                 self.invoker_gone = true;
                 self.stop_now = true;
@@ -408,9 +423,11 @@ impl Collector {
         for gone in self.children.reap(!self.stop_now) {
             self.on_gone(gone);
         }
-        if !self.trigger_ended || !self.is_still()? {
+        if !self.is_still()? {
             self.still_since = None;
-        } else if self.still_since.get_or_insert_with(Instant::now).elapsed() >= STILL {
+        } else if !self.trigger_ended {
+            self.reopen_window();
+        } else if self.still_since.get_or_insert_with(Instant::now).elapsed() >= self.still {
             self.summary.lost = self.missing();
             self.is_at_rest = true;
         }
@@ -420,6 +437,16 @@ impl Collector {
             self.summary.lost = self.missing();
         }
         Ok(())
+    }
+
+    /// What is lost must not keep a window closed for ever: when nothing has
+    /// moved for long enough, all that was accepted counts as ended.
+    fn reopen_window(&mut self) {
+        if self.still_since.get_or_insert_with(Instant::now).elapsed() >= self.still
+            && self.summary.accepted > self.endings.count
+        {
+            self.children.tell_ended(self.summary.accepted);
+        }
     }
 
     /// Nothing waits, nothing is in work, nothing is being written.

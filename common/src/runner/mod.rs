@@ -14,7 +14,7 @@ mod summary;
 mod talk;
 pub mod trial;
 
-use crate::chain::{Chain, naming};
+use crate::chain::{Chain, Deliver, naming};
 use crate::cli::log::Log;
 use crate::cli::shared::{Delivery, PipeFlags};
 use crate::clock;
@@ -30,6 +30,7 @@ use collector::{Collector, Parts};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What is run and how.
 #[derive(Debug, Clone)]
@@ -72,6 +73,16 @@ pub fn run(options: &Options) -> Result<Exit, Vec<Failure>> {
     crate::invoker::check_programs(&chain).map_err(one)?;
     check_files(options, &name).map_err(one)?;
     open_and_collect(options, &chain, &name).map_err(one)
+}
+
+/// A message that is delivered at most once is in no queue while its function
+/// runs: for so long nothing may be to be seen of it.
+fn unseen(chain: &Chain, deliver: Option<Deliver>) -> Duration {
+    let once = |function: &usize| {
+        deliver.unwrap_or_else(|| chain.deliver_to(*function)) == Deliver::AtMostOnce
+    };
+    let timeouts = (0..chain.functions.len()).filter(once).map(|f| chain.functions[f].timeout);
+    timeouts.max().unwrap_or_default().min(chain.deadline)
 }
 
 /// A file of dead letters is not read while it is written.
@@ -165,6 +176,7 @@ fn collect(
         log: Log::new("faas-chain", options.quiet),
         book,
         past,
+        unseen: unseen(chain, options.deliver.map(Delivery::deliver)),
     };
     let mut collector = Collector::new(parts, chain, run)?;
     let (exit, summary) = collector.run();

@@ -65,12 +65,13 @@ impl Summary {
 
     pub(super) fn print(&self, run: &str, dead_file: &Path, quiet: bool) {
         let mut text = format!(
-            "faas-chain: {run}: {} in, {} out, {} dropped, {} dead, {} lost in {}",
+            "faas-chain: {run}: {} in, {} out, {} dropped, {} dead, {} {} in {}",
             self.accepted,
             self.results,
             self.dropped,
             self.dead,
             self.lost.len(),
+            if self.abandoned { "not ended" } else { "lost" },
             show_duration(self.began.elapsed()),
         );
         if !self.latency.is_empty() {
@@ -108,7 +109,8 @@ impl Summary {
         if !self.lost.is_empty() {
             let names: Vec<String> = self.lost.iter().take(20).map(u64::to_string).collect();
             let more = if self.lost.len() > 20 { ", ..." } else { "" };
-            text += &format!("faas-chain: {run}: lost: input {}{more}\n", names.join(", "));
+            let what = if self.abandoned { "not ended" } else { "lost" };
+            text += &format!("faas-chain: {run}: {what}: input {}{more}\n", names.join(", "));
         }
         if !quiet || self.dead > 0 || !self.lost.is_empty() || !self.doubtful.is_empty() {
             let _ = std::io::stderr().write_all(text.as_bytes());

@@ -3,7 +3,7 @@
 
 use super::RunStart;
 use crate::chain::condition::Conditions;
-use crate::chain::route::{self, Branch};
+use crate::chain::route;
 use crate::event::{CONTROL_PREFIX, Control, Event, Verdict};
 use crate::invoker::watchdog::Watch;
 use crate::queue::Port;
@@ -41,7 +41,9 @@ impl RunStart {
             let reason = format!("chain {} has no function {name}", self.chain.name);
             return refuse(reason, "the chain file it comes from");
         };
-        let is_output = reason == "no rule" || reason.starts_with("condition: ");
+        // Only an input that failed has had attempts.
+        let is_output = (reason == "no rule" || reason.starts_with("condition: "))
+            && !letter.extensions.contains_key("faasattempts");
         let is_join = self.chain.functions[function].join.is_some();
         let own = |join: &&usize| **join != function || (is_join && reason.starts_with("join: "));
         let ahead = self.scopes.ahead(function).iter().find(own);
@@ -68,13 +70,7 @@ impl RunStart {
         let branches = route::branches(&rules, &holds.map_err(|error| error.to_string()), &[]);
         let mut parent = output.clone();
         parent.control = Some(Box::new(control.clone()));
-        let mut outputs = vec![(output, branches)];
-        for branch in outputs.iter_mut().flat_map(|(_, branches)| branches) {
-            if let Branch::Dead(reason) = branch {
-                *reason = format!("{reason} (redriven)");
-            }
-        }
-        self.addressed(self.router().emit(function, &parent, outputs))
+        self.addressed(self.router().emit(function, &parent, vec![(output, branches)]))
     }
 }
 

@@ -115,6 +115,12 @@ impl Dirs {
                 Ok(()) => absent_is_fine(fs::remove_dir_all(gone))?,
                 other => absent_is_fine(other)?,
             }
+            // What somebody was removing who died meanwhile.
+            for left in fs::read_dir(self.root.join(kind)).into_iter().flatten().flatten() {
+                if left.file_name().to_string_lossy().starts_with(".gone-") {
+                    absent_is_fine(fs::remove_dir_all(left.path()))?;
+                }
+            }
         }
         absent_is_fine(fs::remove_file(self.root.join("spill").join(queue)))?;
         absent_is_fine(fs::remove_file(self.root.join("queues").join(queue)))

@@ -32,6 +32,9 @@ const WORD_RECEIVED: u64 = 3;
 /// No entry before this one is free.
 const WORD_HINT: u64 = 4;
 
+/// Entries that are read at once to find a free one.
+const BLOCK: u64 = 64;
+
 /// What has become of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyState {
@@ -161,14 +164,18 @@ impl Locked<'_> {
         })
     }
 
-    /// The entries from `first` on, with their numbers.
-    pub(super) fn entries(&self, first: u64) -> Result<Vec<(u64, Entry)>, QueueError> {
+    /// All entries, with their numbers.
+    pub(super) fn entries(&self) -> Result<Vec<(u64, Entry)>, QueueError> {
         let count = self.word(WORD_COUNT)?;
+        self.some_entries(0, count)
+    }
+
+    fn some_entries(&self, first: u64, count: u64) -> Result<Vec<(u64, Entry)>, QueueError> {
         let len = self.ledger.file.metadata().map_err(QueueError::io("reading a ledger"))?.len();
-        if count > len / ENTRY {
+        if first + count > len / ENTRY {
             return Err(self.ledger.damaged("it is cut short"));
         }
-        let mut bytes = vec![0; (count.saturating_sub(first) * ENTRY) as usize];
+        let mut bytes = vec![0; (count * ENTRY) as usize];
         self.ledger
             .file
             .read_exact_at(&mut bytes, (first + 1) * ENTRY)
@@ -200,10 +207,8 @@ impl Locked<'_> {
 
     /// Takes a free entry for a body that `owner` is going to write.
     pub(super) fn take(&self, nonce: u64, owner: u64) -> Result<u64, QueueError> {
-        let hint = self.word(WORD_HINT)?;
-        let free = self.entries(hint)?.into_iter().find(|(_, e)| e.state == BodyState::Free);
-        let number = match free {
-            Some((number, _)) => number,
+        let number = match self.free_entry()? {
+            Some(number) => number,
             None => {
                 let count = self.word(WORD_COUNT)?;
                 self.set(count, Entry::FREE)?;
@@ -214,6 +219,20 @@ impl Locked<'_> {
         self.set(number, Entry { state: BodyState::Writing, nonce, seq: 0, owner })?;
         self.set_word(WORD_HINT, number + 1)?;
         Ok(number)
+    }
+
+    /// The first free entry there is; not all are read to find it.
+    fn free_entry(&self) -> Result<Option<u64>, QueueError> {
+        let count = self.word(WORD_COUNT)?;
+        let mut number = self.word(WORD_HINT)?;
+        while number < count {
+            let block = self.some_entries(number, BLOCK.min(count - number))?;
+            if let Some((free, _)) = block.iter().find(|(_, e)| e.state == BodyState::Free) {
+                return Ok(Some(*free));
+            }
+            number += BLOCK;
+        }
+        Ok(None)
     }
 
     /// The next number of a message with a body.

@@ -286,7 +286,8 @@ impl Connection for MqConnection {
         }
         settlement.outputs.clear();
         let taken = std::mem::take(&mut settlement.taken);
-        let mut parcel = Parcel { ticket: settlement.ticket, taken, packets, next: 0, home };
+        let mut parcel =
+            Parcel { ticket: settlement.ticket, taken, packets, next: 0, home, is_held: false };
         let settled = self.advance(&mut parcel)?;
         if settled == Settled::Waiting {
             self.pending.push_back(parcel);
@@ -310,7 +311,8 @@ impl Connection for MqConnection {
     }
 
     fn blocked(&self) -> Vec<QueueId> {
-        self.pending.iter().filter_map(|p| Some(p.packets.get(p.next)?.queue)).collect()
+        let waits = self.pending.iter().filter(|parcel| !parcel.is_held);
+        waits.filter_map(|p| Some(p.packets.get(p.next)?.queue)).collect()
     }
 
     fn on_ready(&mut self, ready: Ready) {

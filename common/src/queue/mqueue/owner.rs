@@ -62,7 +62,8 @@ pub(super) fn forget_dead(dirs: &Dirs) {
     else {
         return;
     };
-    for entry in entries.flatten() {
+    let named = entries.flatten().filter(|e| !e.file_name().to_string_lossy().starts_with('.'));
+    for entry in named {
         if let Ok(file) = File::open(entry.path())
             && Flock::lock(file, FlockArg::LockSharedNonblock).is_ok()
         {

@@ -54,11 +54,12 @@ impl MqConnection {
         };
         if let Some((name, len)) = &beside {
             let slab = self.queue(place.queue).slab.as_ref();
-            let held = opened.and_then(|()| slab.map_or(Ok(()), |slab| slab.hold(name)));
+            let held = opened.and_then(|()| slab.map_or(Ok(false), |slab| slab.hold(name)));
             let body = len.map(|len| fetch(slab, name, len)).transpose();
             match (held, body) {
-                (Ok(()), Ok(Some(body))) => event.body = Some(body),
-                (Ok(()), Ok(None)) => {}
+                (Ok(true), Ok(Some(body))) => event.body = Some(body),
+                (Ok(true), Ok(None)) => {}
+                (Ok(false), _) => fault = Some("its body cannot be read: it is gone".to_owned()),
                 (Err(error), _) => fault = Some(format!("its body cannot be read: {error}")),
                 (_, Err(error)) => fault = Some(format!("its body cannot be read: {error}")),
             }
@@ -148,9 +149,10 @@ impl MqConnection {
         let queue = packed.queue;
         match self.slab(queue)?.fate(name)? {
             Fate::Arrived => return Ok(None),
+            // While a spill is read out it is not there to be looked at.
             Fate::Unsent => {
                 let spilled = match &self.queue(queue).spill {
-                    Some(spill) => spill.packets()?.contains(&packed.packet),
+                    Some(spill) => spill.contains(&packed.packet)?,
                     None => false,
                 };
                 return Ok((!spilled).then_some(packed));

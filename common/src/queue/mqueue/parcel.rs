@@ -22,6 +22,8 @@ pub(super) struct Parcel {
     pub(super) next: usize,
     /// The slot whose outbox holds the record.
     pub(super) home: Option<Place>,
+    /// Whether it waits for something else than room in a queue.
+    pub(super) is_held: bool,
 }
 
 /// The record: for each packet the queue's name and the packet, each after

@@ -34,15 +34,14 @@ impl MqConnection {
 
     /// Goes on from the state in which each slot of an adopted file is.
     pub(super) fn recover(&mut self, id: QueueId, file: usize) -> Result<(), QueueError> {
-        for slot in 0..slots::SLOTS {
+        // All that is held first: should one fail, none is taken for free.
+        let Some(slots) = self.file(Place { queue: id, file, slot: 0 }) else { return Ok(()) };
+        let held: Vec<usize> = (0..slots::SLOTS).filter(|slot| slots.holds(*slot)).collect();
+        held.iter().for_each(|slot| slots.occupy(*slot));
+        for slot in held {
             let place = Place { queue: id, file, slot };
             let Some(slots) = self.file(place) else { continue };
-            let state = slots.state(slot);
-            if state == State::Free && slots.buffer(slot).iter().all(|&byte| byte == 0) {
-                continue;
-            }
-            slots.occupy(slot);
-            match state {
+            match slots.state(slot) {
                 State::Free => {
                     slots.forget_outbox(slot);
                     self.queue_mut(id).recovered.push_back(place);
@@ -69,6 +68,7 @@ impl MqConnection {
             packets,
             next: 0,
             home: Some(place),
+            is_held: false,
         });
     }
 
@@ -121,6 +121,7 @@ impl MqConnection {
             packets,
             next,
             home: Some(place),
+            is_held: false,
         });
         Ok(())
     }

@@ -150,7 +150,9 @@ pub fn book_of(run: &str) -> Result<PathBuf, QueueError> {
 /// Its record cannot be removed.
 pub fn close_run(run: &str) -> Result<(), QueueError> {
     let dirs = Dirs::open()?;
-    super::dirs::absent_is_fine(fs::remove_file(dirs.books()?.join(run)))?;
+    let book = dirs.books()?.join(run);
+    super::dirs::absent_is_fine(fs::remove_file(book.with_extension("next")))?;
+    super::dirs::absent_is_fine(fs::remove_file(book))?;
     super::dirs::absent_is_fine(fs::remove_file(dirs.runs()?.join(run)))
 }
 

@@ -12,14 +12,20 @@ impl MqConnection {
     pub(super) fn advance(&mut self, parcel: &mut Parcel) -> Result<Settled, QueueError> {
         while let Some(packed) = parcel.packets.get(parcel.next) {
             let queue = packed.queue;
-            match self.send_one(packed)? {
+            let begins_anew =
+                parcel.home.is_some_and(|home| self.queue(home.queue).spill.is_none());
+            match self.send_one(packed, begins_anew)? {
                 Sent::Yes => {}
                 Sent::NoRoom => {
                     self.wait_for_room(queue)?;
                     return Ok(Settled::Waiting);
                 }
-                Sent::Held => return Ok(Settled::Waiting),
+                Sent::Held => {
+                    parcel.is_held = true;
+                    return Ok(Settled::Waiting);
+                }
             }
+            parcel.is_held = false;
             marker();
             parcel.next += 1;
             if let Some(place) = parcel.home
@@ -57,8 +63,10 @@ impl MqConnection {
         Ok(true)
     }
 
-    /// Sends one message, beside a queue that spills if need be.
-    fn send_one(&mut self, packed: &Packed) -> Result<Sent, QueueError> {
+    /// Sends one message, beside a queue that spills if need be. What comes
+    /// from outside of all cycles (`begins_anew`) leaves half of a spill to
+    /// those inside, who could not wait.
+    fn send_one(&mut self, packed: &Packed, begins_anew: bool) -> Result<Sent, QueueError> {
         if packed.body.is_some() {
             self.slab(packed.queue)?;
         }
@@ -69,6 +77,9 @@ impl MqConnection {
         let body = packed.body.as_deref();
         let Some(spill) = &queue.spill else { return sent(queue.send(&packed.packet, body)?) };
         let is_empty = spill.held()?.0 == 0;
+        if begins_anew && spill.fullness()?.is_some() {
+            return Ok(Sent::Held);
+        }
         if is_empty && queue.send(&packed.packet, body)? {
             return Ok(Sent::Yes);
         }
@@ -108,9 +119,30 @@ impl MqConnection {
             return Ok(true);
         }
         self.slab_if_any(id)?;
-        let queue = self.queue(id);
-        let Some(spill) = &queue.spill else { return Ok(true) };
-        spill.drain(|packet| queue.send(packet, beside(packet, Some(packet.len())).as_deref()))
+        let Some(spill) = self.queue_mut(id).spill.take() else { return Ok(true) };
+        let drained = spill.drain(|packet| self.send_spilled(id, packet));
+        self.queue_mut(id).spill = Some(spill);
+        drained
+    }
+
+    /// Sends what waited in the spill. Whoever moved it before may have died
+    /// before that was written down: then it has arrived, or its body is
+    /// copied, for the first copy's is not to be sent twice.
+    fn send_spilled(&mut self, queue: QueueId, packet: &[u8]) -> Result<bool, QueueError> {
+        let body = beside(packet, Some(packet.len()));
+        let packed = Packed { queue, packet: packet.to_vec(), body };
+        match self.sendable_again(packed)? {
+            None => Ok(true),
+            Some(packed) => {
+                let sent = self.queue(queue).send(&packed.packet, packed.body.as_deref());
+                if let (Ok(false), Some(name)) = (&sent, &packed.body)
+                    && packed.packet != packet
+                {
+                    self.slab(queue)?.drop_body(name)?;
+                }
+                sent
+            }
+        }
     }
 
     pub(super) fn wait_for_room(&mut self, id: QueueId) -> Result<(), QueueError> {

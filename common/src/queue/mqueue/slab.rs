@@ -28,6 +28,9 @@ const CELL: u64 = 64 << 10;
 /// How long a body must look forgotten before it is freed.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 
+/// How often what dead owners left is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
 /// Bytes of freed cells that keep their memory for the next.
 const WARM: u64 = 256 << 10;
 
@@ -40,6 +43,8 @@ pub(super) struct Slab {
     root: PathBuf,
     /// Bodies that look forgotten, and since when.
     suspects: BTreeMap<u64, Instant>,
+    /// When what dead owners left was last looked for.
+    looked: Option<Instant>,
 }
 
 /// What became of a body by a name.
@@ -92,7 +97,7 @@ impl Slab {
         let cells = options.open(folder.join("cells")).map_err(QueueError::io("opening a slab"))?;
         let ledger = Ledger::open(&folder.join("ledger"))?;
         let root = dirs.root().to_owned();
-        Ok(Self { ledger, cells, folder, root, suspects: BTreeMap::new() })
+        Ok(Self { ledger, cells, folder, root, suspects: BTreeMap::new(), looked: None })
     }
 
     /// Writes a body and returns its name. Space is reserved first: running
@@ -187,13 +192,15 @@ impl Slab {
         sent
     }
 
-    /// The message with this body has arrived in a slot.
-    pub(super) fn hold(&self, name: &str) -> Result<(), QueueError> {
+    /// The message with this body has arrived in a slot; whether there is
+    /// such a body.
+    pub(super) fn hold(&self, name: &str) -> Result<bool, QueueError> {
         let locked = self.ledger.lock()?;
-        match find(&locked, name)? {
-            Some((number, entry)) if entry.state != BodyState::Held => locked.hold(number, entry),
-            _ => Ok(()),
+        let Some((number, entry)) = find(&locked, name)? else { return Ok(false) };
+        if entry.state != BodyState::Held {
+            locked.hold(number, entry)?;
         }
+        Ok(true)
     }
 
     /// What became of a body.
@@ -245,9 +252,17 @@ impl Slab {
         is_empty: impl FnOnce() -> bool,
     ) -> Result<(), QueueError> {
         let locked = self.ledger.lock()?;
-        let entries = locked.entries(0)?;
+        let entries = locked.entries()?;
         let of = |state| entries.iter().filter(move |(_, entry)| entry.state == state);
-        let orphans: Vec<_> = of(BodyState::Writing).filter(|(_, e)| !is_alive(e.owner)).collect();
+        let mut owners: BTreeMap<u64, bool> = BTreeMap::new();
+        let mut is_dead = |id: u64| !*owners.entry(id).or_insert_with(|| is_alive(id));
+        // What is needed after all is not looked for again and again.
+        let is_due = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN);
+        let orphans: Vec<_> =
+            of(BodyState::Writing).filter(|(_, e)| is_due && is_dead(e.owner)).collect();
+        if !orphans.is_empty() {
+            self.looked = Some(Instant::now());
+        }
         let (received, mut suspects) = (locked.received()?, BTreeMap::new());
         let all = of(BodyState::Sent).next().is_some() && is_empty();
         for (_, entry) in of(BodyState::Sent).filter(|(_, e)| all || e.seq < received) {
@@ -296,8 +311,12 @@ fn find(
 
 fn reserve(file: &File, at: u64, len: u64) -> io::Result<()> {
     let range = |value: u64| i64::try_from(value).map_err(io::Error::other);
-    match fallocate(file, FallocateFlags::empty(), range(at)?, range(len.max(1))?) {
-        Ok(()) | Err(Errno::EOPNOTSUPP) => Ok(()),
-        Err(errno) => Err(errno.into()),
+    let (at, len) = (range(at)?, range(len.max(1))?);
+    loop {
+        match fallocate(file, FallocateFlags::empty(), at, len) {
+            Ok(()) | Err(Errno::EOPNOTSUPP) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }

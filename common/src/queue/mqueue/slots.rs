@@ -190,6 +190,11 @@ impl SlotFile {
         self.words(slot).state()
     }
 
+    /// Whether a slot is not empty.
+    pub(super) fn holds(&self, slot: usize) -> bool {
+        self.state(slot) != State::Free || self.buffer(slot).iter().any(|&byte| byte != 0)
+    }
+
     pub(super) fn attempts(&self, slot: usize) -> u32 {
         self.word(slot, At::Attempts).load(Ordering::Relaxed)
     }

@@ -123,7 +123,14 @@ impl Spill {
         });
         match written {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(false),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(QueueError::io("writing a spill file")(error)),
         }
     }
@@ -188,7 +195,7 @@ impl Spill {
         };
         read(&mut head, at)?;
         let word = |i: usize| u32::from_le_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
-        if u64::from(word(0)) > self.bound {
+        if word(0) == 0 || u64::from(word(0)) > self.bound {
             return Err(self.damaged("a record's length is wrong"));
         }
         let mut packet = vec![0; word(0) as usize];
@@ -199,7 +206,15 @@ impl Spill {
         Ok((packet, at + RECORD + u64::from(word(0))))
     }
 
-    /// All that waits, for whoever looks for bodies.
+    /// Whether a message waits here.
+    pub(super) fn contains(&self, packet: &[u8]) -> Result<bool, QueueError> {
+        let _lock = self.lock()?;
+        Ok(self.packets()?.iter().any(|waiting| waiting == packet))
+    }
+
+    /// All that waits, for whoever looks for bodies. Without the lock, as its
+    /// caller holds one that is taken after it: when others are at it, this
+    /// may fail.
     pub(super) fn packets(&self) -> Result<Vec<Vec<u8>>, QueueError> {
         let marks = self.marks()?;
         let (mut packets, mut at) = (Vec::new(), marks.head);
