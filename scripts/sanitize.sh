@@ -28,4 +28,4 @@ else
 fi
 
 echo "sanitize: model of the slot's protocol"
-RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom cargo test --locked -q --release -p faas-common --lib loom_
+RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom cargo test --locked -q -p faas-common --lib loom_

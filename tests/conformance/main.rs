@@ -3,6 +3,7 @@
 
 mod delivery;
 mod fixture;
+mod joins;
 mod order;
 mod sizes;
 
@@ -44,6 +45,8 @@ macro_rules! suites {
             delivery::recorded_for_a_queue_that_is_gone as goes_on_beside_outputs_for_a_lost_queue,
             delivery::many_outputs as hands_over_more_outputs_than_fit,
             delivery::control_travels as carries_the_control_block,
+            joins::fires_once as gathers_parts_and_fires_once,
+            joins::fires_again_after_a_crash as fires_again_for_who_takes_over,
             sizes::around_every_limit as carries_bodies_around_every_limit,
             sizes::large as carries_a_large_body,
             sizes::large_attributes as carries_large_attributes,

@@ -86,7 +86,7 @@ fn set<W: Word>(word: &W, value: u32, ordering: Ordering) {
     marker();
 }
 
-/// Run with `RUSTFLAGS='--cfg loom' cargo test -p faas-common --release loom_`.
+/// Run with `RUSTFLAGS='--cfg loom' cargo test -p faas-common --lib loom_`.
 #[cfg(all(test, loom))]
 mod tests {
     use super::*;
