@@ -1,12 +1,12 @@
 //! The chain as a picture: Mermaid for Markdown, DOT for Graphviz.
 
-use super::model::{Chain, Rule, Target};
+use super::model::{Chain, Function, Join, Rule, Target};
 
 /// Draws a flowchart for Mermaid.
 pub fn mermaid(chain: &Chain) -> String {
     let mut text = String::from("flowchart LR\n    start(( ))\n");
     for (index, function) in chain.functions.iter().enumerate() {
-        text += &format!("    f{index}[{}]\n", function.name);
+        text += &format!("    f{index}[\"{}\"]\n", title(function));
     }
     text += "    result([result])\n";
     for start in &chain.start {
@@ -28,7 +28,8 @@ pub fn dot(chain: &Chain) -> String {
     let mut text = format!("digraph {} {{\n    rankdir=LR;\n", quoted(&chain.name));
     text += "    start [shape=point];\n    result [shape=doublecircle, label=result];\n";
     for (index, function) in chain.functions.iter().enumerate() {
-        text += &format!("    f{index} [shape=box, label={}];\n", quoted(&function.name));
+        let title = title(function);
+        text += &format!("    f{index} [shape=box, label={}];\n", quoted(&title));
     }
     for start in &chain.start {
         text += &format!("    start -> f{start};\n");
@@ -41,6 +42,15 @@ pub fn dot(chain: &Chain) -> String {
         text += &format!("    f{} -> {}{label};\n", edge.from, edge.to);
     }
     text + "}\n"
+}
+
+/// A function's name, and what it joins.
+fn title(function: &Function) -> String {
+    match function.join {
+        None => function.name.clone(),
+        Some(Join::All) => format!("{} (joins all)", function.name),
+        Some(Join::Of(of)) => format!("{} (joins the first {of})", function.name),
+    }
 }
 
 struct Edge {

@@ -1,9 +1,10 @@
 //! Takes the replies of a run: prints results, keeps dead letters, and counts
 //! the credit that comes back, until nothing is missing.
 
-use super::book::{Book, Past};
+use super::book::Book;
 use super::children::{Children, Gone, describe};
 use super::overdue::Overdue;
+use super::parts::{Parts, Shown};
 use super::progress::Progress;
 use super::summary::Summary;
 use crate::chain::ending::{self, Endings};
@@ -15,7 +16,7 @@ use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::limits::IDLE_LOOK_MS;
 use crate::poll::{Interest, Poller};
-use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Receipt, Taken, pipe};
+use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
 use crate::signals::Signals;
 use nix::sys::signal::Signal;
 use std::collections::{HashMap, HashSet};
@@ -67,31 +68,6 @@ pub(super) struct Collector {
     still: Duration,
     /// Whether nothing has moved for a while.
     is_at_rest: bool,
-}
-
-/// What a collector is made of.
-pub(super) struct Parts {
-    pub(super) desk: Desk,
-    pub(super) poller: Rc<Poller>,
-    pub(super) signals: Signals,
-    pub(super) replies: Port,
-    pub(super) results: Port,
-    pub(super) children: Children,
-    pub(super) dead: DeadSink,
-    pub(super) log: Log,
-    pub(super) book: Book,
-    pub(super) past: Option<Past>,
-    /// How long a message may be in no queue and yet be worked on.
-    pub(super) unseen: Duration,
-}
-
-/// A reply that is shown, or has nothing to show: it can be acknowledged.
-struct Shown {
-    receipt: Receipt,
-    control: Control,
-    key: String,
-    fresh: bool,
-    ended: bool,
 }
 
 impl Collector {

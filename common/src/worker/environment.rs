@@ -6,6 +6,9 @@ use crate::event::{CONTROL_PREFIX, Event};
 /// over are left out (the kernel bounds each variable, and all together).
 const TOTAL_MAX: usize = 64 << 10;
 
+/// Attributes that tell why an input failed, for functions that mend it.
+const FAILURE: [&str; 5] = ["faasreason", "faasfunction", "faasattempts", "faasexit", "faasstderr"];
+
 /// Whether a variable tells of one event.
 pub fn is_of_an_event(name: &str) -> bool {
     const OURS: [&str; 6] = [
@@ -42,7 +45,9 @@ pub fn of(event: &Event, function: &str, attempt: u32) -> Vec<(String, String)> 
         if name == "traceparent" || name == "tracestate" {
             env.push((name.to_ascii_uppercase(), value.to_string()));
         }
-        if !name.starts_with(CONTROL_PREFIX) {
+        // Of ours only what a rule for failed inputs passes on.
+        let is_failure = FAILURE.contains(&name.as_str());
+        if is_failure || !name.starts_with(CONTROL_PREFIX) {
             env.push((format!("CE_{}", name.to_ascii_uppercase()), value.to_string()));
         }
     }
