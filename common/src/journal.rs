@@ -10,9 +10,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Bytes before a record: its length (4), the length of its head (4), and the
-/// CRC-32 of these two and the head (4).
-const PREFIX: usize = 12;
+/// Bytes before a record: its length (4), the length of its head (4), the
+/// CRC-32 of these two and the head (4), and that of these twelve bytes (4),
+/// so that a wrong length is never taken for a record that was cut short.
+const PREFIX: usize = 16;
 
 /// How much is read at once.
 const WINDOW: u64 = 256 << 10;
@@ -86,7 +87,10 @@ impl Journal {
                     break;
                 }
                 Tail::Damaged => {
-                    return Err(io::Error::other("a record of its journal is damaged"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "a record of its journal is damaged",
+                    ));
                 }
             }
         }
@@ -138,6 +142,7 @@ fn frame(head: &[u8], rest: &[u8]) -> io::Result<Vec<u8>> {
     record.extend_from_slice(&len);
     record.extend_from_slice(&covered);
     record.extend_from_slice(&checksum(&len, &covered, head).to_le_bytes());
+    record.extend_from_slice(&crc32fast::hash(&record).to_le_bytes());
     record.extend_from_slice(head);
     record.extend_from_slice(rest);
     Ok(record)
@@ -166,7 +171,7 @@ pub fn parse(bytes: &[u8], base: u64, file_len: u64) -> (Vec<Record>, u64, Tail)
         let (len, covered) = (word(0) as usize, word(4) as usize);
         let start = at + PREFIX;
         let ends = base + start as u64 + len as u64;
-        if covered > len {
+        if crc32fast::hash(&prefix[..12]) != word(12) || covered > len {
             return (records, here, Tail::Damaged);
         }
         if ends > file_len {

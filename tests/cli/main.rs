@@ -5,6 +5,7 @@ mod adversity;
 mod bad_chains;
 mod bad_functions;
 mod bad_input;
+mod damage;
 mod examples;
 mod failing;
 mod flow;

@@ -350,11 +350,16 @@ fn newest_of(lock: &File) -> std::io::Result<u64> {
 
 /// What an error of the journal's files means.
 fn failed(action: &'static str, folder: &Path, error: std::io::Error) -> QueueError {
-    use std::io::ErrorKind::{NotFound, QuotaExceeded, StorageFull};
+    use std::io::ErrorKind::{InvalidData, NotFound, QuotaExceeded, StorageFull};
     let place = folder.display().to_string();
     match error.kind() {
         StorageFull | QuotaExceeded => QueueError::NoRoom { bytes: 0, place },
         NotFound => QueueError::Removed { name: place },
+        InvalidData => QueueError::Damaged {
+            why: error.to_string(),
+            cure: format!("rm -r {place}"),
+            file: place,
+        },
         _ => QueueError::io(action)(error),
     }
 }
