@@ -105,7 +105,8 @@ fn shared_memory_that_is_full_for_a_while() {
         faas-queue new ${P}q ${P}r
         head -c 900000 /dev/zero > small/ballast
         echo x | faas-queue put ${P}q
-        faas-invoke --from ${P}q --to ${P}r -n 1 -- head -c 400000 /dev/zero & sleep 2; rm small/ballast; wait
+        faas-invoke --from ${P}q --to ${P}r -n 1 -- head -c 400000 /dev/zero 2>said &
+        until grep -q room said; do sleep 0.05; done; cat said >&2; rm small/ballast; wait
         faas-queue get -o raw ${P}r | wc -c
         faas-queue rm ${P}q ${P}r; exit 0'";
     let came = sandbox.sh(script);
