@@ -35,7 +35,9 @@ test: ## set up and run all tests
 	@scripts/deps.sh test
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked -p faas-common
-	$(CARGO) test --locked -p faas-tests --test style --test conformance --test cli
+	$(CARGO) test --locked -p faas-tests --test style --test conformance
+	$(CARGO) test --locked -p faas-tests --test cli -- --skip flow::
+	$(CARGO) test --locked -p faas-tests --test cli -- flow::
 	$(CARGO) test --locked -p faas-tests --test message --test sim --test crash --test chaos -- \
 	    --nocapture
 	@scripts/sanitize.sh
