@@ -62,8 +62,8 @@ chaos: ## faults at random on joins and loops, for SECONDS (600); figures at the
 	    --nocapture joins_and_loops
 
 bench: build ## measure against a bare loop over the same queues and pipes
-	$(CARGO) build --locked --release -p faas-tests --bin hop-bench
-	$(RELEASE)/hop-bench
+	$(CARGO) build --locked --release -p faas-tests --bin bench
+	$(RELEASE)/bench $(CASES)
 
 man: ## make the man pages from the flags
 	$(CARGO) build --workspace --bins

@@ -7,7 +7,10 @@
 //! - `worker`: how a function is kept and called
 //! - `chain`: the graph: model, validation, conditions, routing, ending
 //! - `queue`: the middleware abstraction and a folder for each middleware
+//! - `http`: HTTP/1.1 in the loop of a tool
 //! - `event`: the message
+//! - `load`: when messages are sent under a measured load
+//! - `stats`: latencies, medians, ratios, the record of a measurement
 //! - `poll`, `signals`, `clock`, `units`, `error`, `exit`, `limits`
 
 pub mod chain;
@@ -16,13 +19,16 @@ pub mod clock;
 pub mod error;
 pub mod event;
 pub mod exit;
+pub mod http;
 pub mod invoker;
 pub mod journal;
 pub mod limits;
+pub mod load;
 pub mod poll;
 pub mod queue;
 pub mod runner;
 pub mod signals;
+pub mod stats;
 pub mod transfer;
 pub mod trigger;
 pub mod units;

@@ -66,6 +66,26 @@ pub const KILL_MAX_MS: u64 = 1_000;
 /// How much of a function's stderr one call may pass on, in bytes.
 pub const STDERR_PER_CALL_MAX: usize = 1 << 20;
 
+/// Longest line of a function's stderr that is passed on whole, in bytes.
+pub const STDERR_LINE_MAX: usize = 8 << 10;
+
+/// How long an answer of a filter is held back while the filter does not ask
+/// for the next line, in milliseconds: what follows it by then voids it.
+pub const ANSWER_HELD_MAX_MS: u64 = 10;
+
+/// How long the next line waits for a filter that does something else, in
+/// milliseconds.
+pub const FILTER_ASK_MAX_MS: u64 = 1_000;
+
+/// How long a starting filter may wait for something else than its input
+/// before it counts as one that cannot be watched (a shell around a pipeline,
+/// say), in milliseconds.
+pub const FILTER_OPAQUE_MS: u64 = 100;
+
+/// How long a function that is not needed any more may take to end by itself
+/// once its input has ended, in milliseconds.
+pub const FAREWELL_MAX_MS: u64 = 1_000;
+
 /// How often an invoker of a run may be started again, over the attempts its
 /// messages have, while nothing comes back from the run at all.
 pub const RESTARTS_MAX: u32 = 5;

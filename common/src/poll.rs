@@ -62,6 +62,16 @@ impl Poller {
         }
     }
 
+    /// Adds a socket that is read and written until it would block; it is told
+    /// of once for each change, whichever way.
+    ///
+    /// # Errors
+    /// It is in the set already, or the kernel is out of memory.
+    pub fn add_edge(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        Ok(self.epoll.add(fd, EpollEvent::new(flags, token))?)
+    }
+
     /// Takes a descriptor out; one that is not in the set is no error.
     pub fn remove(&self, fd: impl AsFd) {
         // ENOENT and EPERM both mean there is nothing to take out.

@@ -10,6 +10,8 @@ const EXAMPLES: &str = "\
 Examples:
   printf 'abc\\ndef\\n' | faas-invoke -- tr a-z A-Z | faas-invoke -o lines -- rev
   faas-invoke --from mq:/jobs --to mq:/done -j4 -- ./price.sh
+  faas-invoke --worker filter -- jq -c .total
+  faas-invoke --url http://127.0.0.1:8080/price --timeout 2s
   faas-invoke --chain chain.json --run orders-1 --functions parse,price
 
 Exit codes: 0 done, 1 some messages became dead letters, 2 wrong usage,
@@ -59,6 +61,23 @@ pub struct Cli {
     /// What the program prints: one body, a body a line, an event a line
     #[arg(long, value_enum, value_name = "WHAT")]
     pub emit: Option<EmitFlag>,
+    /// How the function is kept and called [default: http with --url, else exec]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub worker: Option<WorkerFlag>,
+    /// Call this URL instead of a program; with a program too, the program is
+    /// started and finds its port in PORT
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Lines in flight of a filter whose answers are events with the same ids
+    #[arg(long, value_name = "N", requires = "event", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pipeline: Option<u32>,
+    /// Start the next process before its message is there; only for programs
+    /// that do nothing before they read, and need no CE_ variables
+    #[arg(long)]
+    pub ahead: bool,
+    /// How long a warm function is kept
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub keep: Option<KeepFlag>,
     /// Give the program the whole event as an envelope instead of the body
     #[arg(long)]
     pub event: bool,
@@ -69,7 +88,7 @@ pub struct Cli {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub idle: Option<Duration>,
     /// Serve functions of this chain file
-    #[arg(long, value_name = "FILE", requires = "run", conflicts_with_all = ["from", "to", "dead", "program"])]
+    #[arg(long, value_name = "FILE", requires = "run", conflicts_with_all = ["from", "to", "dead", "program", "worker", "url", "pipeline", "ahead", "keep"])]
     pub chain: Option<PathBuf>,
     /// The open run to join
     #[arg(long, value_name = "NAME", requires = "chain")]
@@ -106,4 +125,26 @@ pub enum EmitFlag {
     Lines,
     /// An event on each line
     Events,
+}
+
+/// How a function is kept and called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum WorkerFlag {
+    /// A process for each message
+    Exec,
+    /// One warm process, a line in, a line out
+    Filter,
+    /// HTTP POST
+    Http,
+}
+
+/// How long a warm function is kept.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum KeepFlag {
+    /// While messages come faster than it starts and runs, and a second longer
+    Adaptive,
+    /// As long as the invoker; it is started before the first message
+    Always,
+    /// For one call
+    Never,
 }

@@ -1,7 +1,7 @@
 //! From flags to an invoker.
 
-use crate::cli::{Cli, EmitFlag};
-use faas_common::chain::{Emit, Function, FunctionInput};
+use crate::cli::{Cli, EmitFlag, KeepFlag, WorkerFlag};
+use faas_common::chain::{self, Emit, Function, FunctionInput, KeepWarm, WorkerKind};
 use faas_common::cli::log::Log;
 use faas_common::cli::shared::Delivery;
 use faas_common::cli::shared::{named_queue, queue_url, ready};
@@ -11,6 +11,7 @@ use faas_common::invoker::{DeadSink, Invoker, Routing, Serve, Until};
 use faas_common::poll::Poller;
 use faas_common::queue::{self, Desk, Port, QueueUrl};
 use faas_common::runner::join::{self, ServeOptions};
+use faas_common::worker::http::Endpoint;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -68,13 +69,8 @@ fn serve_chain(cli: &Cli, file: &Path, desk: &mut Desk) -> Outcome<(Routing, Vec
 }
 
 fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Failure> {
-    let Some(program) = cli.program.first() else {
-        return Err(Failure::new(Exit::Usage, "run", "a function", "no program was given")
-            .cure("faas-invoke -- tr a-z A-Z"));
-    };
-    let name =
-        Path::new(program).file_name().map_or("function".into(), |name| name.to_string_lossy());
-    let function = function(cli, &name);
+    let name = name(cli)?;
+    let function = function(cli, &name)?;
     let (from, to) = (queue_url(&cli.from)?, queue_url(&cli.to)?);
     if from == to && from != QueueUrl::Pipe {
         return Err(Failure::new(
@@ -106,8 +102,37 @@ fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Fa
     ))
 }
 
-fn function(cli: &Cli, name: &str) -> Function {
+/// What the function is called: after its program, or its host.
+fn name(cli: &Cli) -> Result<String, Failure> {
+    let file = |program: &String| {
+        Path::new(program).file_name().map(|name| name.to_string_lossy().into_owned())
+    };
+    let program = cli.program.first().and_then(file);
+    let host =
+        || Some(Endpoint::parse(cli.url.as_deref()?).ok()?.host().replace([':', '[', ']'], "-"));
+    program.or_else(host).or(cli.url.clone().map(|_| "function".to_owned())).ok_or_else(|| {
+        Failure::new(Exit::Usage, "run", "a function", "no program was given")
+            .cure("faas-invoke -- tr a-z A-Z")
+    })
+}
+
+fn function(cli: &Cli, name: &str) -> Result<Function, Failure> {
     let mut function = Function::program(name, cli.program.clone());
+    function.run = Some(cli.program.clone()).filter(|program| !program.is_empty());
+    function.url.clone_from(&cli.url);
+    let implied = if cli.url.is_some() { WorkerFlag::Http } else { WorkerFlag::Exec };
+    function.worker = match cli.worker.unwrap_or(implied) {
+        WorkerFlag::Exec => WorkerKind::Exec,
+        WorkerFlag::Filter => WorkerKind::Filter,
+        WorkerFlag::Http => WorkerKind::Http,
+    };
+    function.keep = match cli.keep {
+        None | Some(KeepFlag::Adaptive) => KeepWarm::Adaptive,
+        Some(KeepFlag::Always) => KeepWarm::Always,
+        Some(KeepFlag::Never) => KeepWarm::Never,
+    };
+    function.pipeline = cli.pipeline;
+    function.ahead = cli.ahead;
     function.timeout = cli.timeout.unwrap_or(function.timeout);
     function.retries = cli.retries.unwrap_or(function.retries);
     function.backoff = cli.backoff.unwrap_or(function.backoff);
@@ -120,7 +145,10 @@ fn function(cli: &Cli, name: &str) -> Function {
     if cli.event {
         function.input = FunctionInput::Event;
     }
-    function
+    match chain::flaws_of(&function).into_iter().next() {
+        None => Ok(function),
+        Some((_, what, cure)) => Err(Failure::new(Exit::Usage, "run", name, what).cure(cure)),
+    }
 }
 
 fn dead_sink(

@@ -1,7 +1,7 @@
 //! What a chain asks for and this version, or the middleware, does not do.
 
 use super::flaw::Flaw;
-use super::model::{Chain, Deliver, KeepWarm, Layout, QueueWish, WorkerKind};
+use super::model::{Chain, Deliver, Layout, QueueWish};
 use super::source::Source;
 use crate::queue::{Capabilities, Order, WhenFull};
 
@@ -21,20 +21,6 @@ pub fn gate(chain: &Chain, text: &str, middleware: &Capabilities) -> Vec<Flaw> {
     let mut not_yet = |path: String, key: &str| {
         source.flaw_at(&path, format!("not yet: {key}"), "the file without it, or a newer version");
     };
-    for function in &chain.functions {
-        let path = format!("functions.{}", function.name);
-        let asked = [
-            (function.url.is_some(), "url"),
-            (function.worker == WorkerKind::Filter, "worker: filter"),
-            (function.ahead, "ahead"),
-            (function.keep != KeepWarm::Adaptive, "keep"),
-            (function.pipeline.is_some(), "pipeline"),
-        ];
-        for (_, key) in asked.iter().filter(|(asked, _)| *asked) {
-            let member = key.split(':').next().unwrap_or(key);
-            not_yet(format!("{path}.{member}"), key);
-        }
-    }
     if chain.layout == Layout::Shared {
         not_yet("layout".to_owned(), "layout: shared");
     }

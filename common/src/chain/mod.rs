@@ -25,6 +25,7 @@ pub use model::{
     Layout, QueueWish, Rule, RunSpec, Target, WorkerKind,
 };
 pub use scopes::Scopes;
+pub use validate::flaws_of;
 
 use crate::event::id;
 use std::path::Path;

@@ -131,6 +131,26 @@ impl Function {
     }
 }
 
+impl Function {
+    /// Whether several lines may be in flight, whose answers are events with
+    /// the ids of those they answer.
+    pub fn answers_by_id(&self) -> bool {
+        self.pipeline.is_some_and(|lines| lines > 1)
+    }
+
+    /// What an HTTP status means: the file's word for it, else its `*`, else
+    /// 2xx ok, 408, 429 and 5xx retry, anything else dead.
+    pub fn status_action(&self, status: u16) -> ExitAction {
+        let said = |of: Option<u16>| self.exit.iter().find(|(key, _)| *key == of).map(|(_, a)| *a);
+        said(Some(status)).unwrap_or_else(|| match status {
+            200..=299 => ExitAction::Ok,
+            _ if said(None).is_some() => said(None).unwrap_or(ExitAction::Dead),
+            408 | 429 | 500..=599 => ExitAction::Retry,
+            _ => ExitAction::Dead,
+        })
+    }
+}
+
 /// How a function is kept and called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerKind {

@@ -4,7 +4,7 @@
 use super::condition;
 use super::flaw::Flaw;
 use super::graph::Graph;
-use super::model::{Chain, Failed, Function, Join, Rule, Target, WorkerKind};
+use super::model::{Chain, Emit, Failed, Function, FunctionInput, Join, Rule, Target, WorkerKind};
 use super::program;
 use super::scopes::Scopes;
 use super::source::Source;
@@ -54,53 +54,83 @@ fn parse_via(via: &str) -> Result<(), UrlError> {
 
 fn check_function(source: &mut Source<'_>, chain: &Chain, function: &Function) {
     let path = format!("functions.{}", function.name);
-    match (function.worker, &function.run, &function.url) {
-        (WorkerKind::Http, _, None) => {
-            source.flaw_at(
-                &format!("{path}.worker"),
-                "an http worker needs a `url`",
-                "\"url\": \"http://...\"",
-            );
-        }
-        (WorkerKind::Exec | WorkerKind::Filter, None, _) => {
-            source.flaw_at(
-                &format!("{path}.worker"),
-                "this worker needs a `run`",
-                "\"worker\": \"http\"",
-            );
-        }
-        (WorkerKind::Exec | WorkerKind::Filter, Some(_), Some(_)) => {
-            source.flaw_at(&path, "both `run` and `url`", "one of them, or \"worker\": \"http\"");
-        }
-        _ => {}
-    }
-    if let Some(url) = &function.url
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        source.flaw_at(&format!("{path}.url"), "not an HTTP URL", "\"http://127.0.0.1:8080/\"");
-    }
-    if function.timeout.is_zero() {
-        let cure = "\"timeout\": \"60s\"";
-        source.flaw_at(&format!("{path}.timeout"), "no call could ever end in time", cure);
-    }
-    if function.failed == Failed::Skip && function.join.is_none() {
-        source.flaw_at(
-            &format!("{path}.failed"),
-            "only a join can skip failed parts",
-            "\"join\": \"all\"",
-        );
-    }
-    if function.pipeline.is_some() && function.worker != WorkerKind::Filter {
-        source.flaw_at(
-            &format!("{path}.pipeline"),
-            "only a filter has a pipeline",
-            "\"worker\": \"filter\"",
-        );
+    for (key, what, cure) in flaws_of(function) {
+        let path = if key.is_empty() { path.clone() } else { format!("{path}.{key}") };
+        source.flaw_at(&path, what, cure);
     }
     if let Some(run) = &function.run
         && let Err(missing) = program::find(&run[0], &chain.folder)
     {
         source.flaw_at(&format!("{path}.run"), missing.to_string(), missing.cure());
+    }
+}
+
+/// What is wrong with a function in itself: the key, what, and the cure.
+pub fn flaws_of(function: &Function) -> Vec<(&'static str, String, &'static str)> {
+    let (run, url) = (function.run.is_some(), function.url.is_some());
+    let is_http = function.worker == WorkerKind::Http;
+    let url_error = function.url.as_deref().and_then(|url| url_flaw(url).err());
+    let by_id = function.answers_by_id();
+    let checks = [
+        (is_http && !url, "worker", "an http worker needs a `url`", "\"url\": \"http://...\""),
+        (!is_http && !run, "worker", "this worker needs a `run`", "\"worker\": \"http\""),
+        (
+            !is_http && run && url,
+            "",
+            "both `run` and `url`",
+            "one of them, or \"worker\": \"http\"",
+        ),
+        (
+            function.timeout.is_zero(),
+            "timeout",
+            "no call could ever end in time",
+            "\"timeout\": \"60s\"",
+        ),
+        (
+            function.failed == Failed::Skip && function.join.is_none(),
+            "failed",
+            "only a join can skip failed parts",
+            "\"join\": \"all\"",
+        ),
+        (
+            function.pipeline.is_some() && function.worker != WorkerKind::Filter,
+            "pipeline",
+            "only a filter has a pipeline",
+            "\"worker\": \"filter\"",
+        ),
+        (
+            by_id && function.input != FunctionInput::Event,
+            "pipeline",
+            "answers of several lines in flight are told apart by the event's id",
+            "\"input\": \"event\"",
+        ),
+        (
+            by_id && function.emit == Emit::Lines,
+            "emit",
+            "the answers of a pipeline are events",
+            "\"emit\": \"events\"",
+        ),
+        (
+            function.ahead && function.worker != WorkerKind::Exec,
+            "ahead",
+            "only exec starts processes ahead",
+            "the file without `ahead`: what is kept warm needs none",
+        ),
+    ];
+    let wrong = checks.into_iter().filter(|(is_wrong, ..)| *is_wrong);
+    let wrong = wrong.map(|(_, key, what, cure)| (key, what.to_owned(), cure));
+    wrong.chain(url_error.map(|(what, cure)| ("url", what, cure))).collect()
+}
+
+fn url_flaw(url: &str) -> Result<(), (String, &'static str)> {
+    let uri = url.parse::<hyper::Uri>().ok().filter(|uri| uri.authority().is_some());
+    match uri.as_ref().and_then(|uri| uri.scheme_str()) {
+        Some("http") => Ok(()),
+        Some("https") => Err((
+            "not yet: https".to_owned(),
+            "\"http://...\", with something on this host that speaks TLS to it",
+        )),
+        _ => Err(("not an HTTP URL".to_owned(), "\"http://127.0.0.1:8080/\"")),
     }
 }
 

@@ -2,15 +2,18 @@
 
 use super::intake::deadline_us;
 use super::timers::Timer;
-use super::{CALLS, GUARD, Invoker, Work};
-use crate::chain::FunctionInput;
+use super::{CALLS, GUARD, Invoker, Running, Work};
+use crate::chain::{FunctionInput, WorkerKind};
 use crate::clock;
 use crate::event::Event;
-use crate::limits::{KILL_MAX_MS, STDERR_PER_CALL_MAX};
+use crate::limits::KILL_MAX_MS;
 use crate::poll::Interest;
 use crate::queue::QueueError;
-use crate::worker::exec::{Call, CallEnd, Kill, Start};
-use crate::worker::guard::{Ended, Guard, Outcome};
+use crate::worker::end::{CallEnd, Kill, Output};
+use crate::worker::exec::{Call, Start};
+use crate::worker::guard::{Ended, Guard, Outcome, Started};
+use crate::worker::token;
+use std::io;
 use std::time::{Duration, Instant};
 
 impl Invoker {
@@ -27,87 +30,198 @@ impl Invoker {
         self.next_work += 1;
         let call = self.next_work;
         let function = &self.routing.chain.functions[index];
-        let start = Start {
-            call,
-            function: index,
-            name: &function.name,
-            event: &work.event,
-            whole_event: function.input == FunctionInput::Event,
-            attempt: work.attempts,
-        };
-        let started = match &self.guard {
-            Some(guard) => Call::start(guard, &self.poller, CALLS | call << 1, &start),
-            None => Err(std::io::ErrorKind::NotConnected.into()),
+        let timeout = function.timeout;
+        let started = match function.worker {
+            WorkerKind::Exec if function.ahead => self.start_ahead(call, &work),
+            WorkerKind::Exec => self.start_process(call, &work),
+            WorkerKind::Http => self.start_web(call, work.served),
+            WorkerKind::Filter => self.start_filter(call, &work),
         };
         match started {
-            Ok(running) => {
-                work.due = Instant::now().checked_add(time_left(function.timeout, &work.event));
+            Ok((call, running)) => {
+                work.began = Instant::now();
+                work.due = work.began.checked_add(time_left(timeout, &work.event));
                 if let Some(due) = work.due {
                     self.timers.set(due, Timer::Timeout(call));
                 }
+                let process = if let Running::Filter(process) = running { process } else { call };
+                let is_web = matches!(running, Running::Web(_));
                 self.calls.insert(call, (work, running));
-                Ok(())
+                if is_web { self.ask_web(call) } else { self.look_at(process) }
             }
-            Err(error) => {
+            Err(end) => {
                 self.served[work.served].running -= 1;
-                let errno = error.raw_os_error().unwrap_or(nix::libc::EIO);
-                self.after_call(work, CallEnd::NotStarted(errno), Vec::new(), Vec::new())
+                self.after_call(work, end, Output::default(), Vec::new())
             }
         }
     }
 
-    /// A call printed something.
-    pub(super) fn on_output(&mut self, call: u64, on_stderr: bool) -> Result<(), QueueError> {
-        let Some((work, running)) = self.calls.get_mut(&call) else { return Ok(()) };
-        if on_stderr {
-            let said = running.read_stderr();
-            let function = self.served[work.served].serve.function;
+    /// A process for this call alone.
+    pub(super) fn start_process(
+        &mut self,
+        call: u64,
+        work: &Work,
+    ) -> Result<(u64, Running), CallEnd> {
+        let function = self.served[work.served].serve.function;
+        let model = &self.routing.chain.functions[function];
+        let start = Start {
+            call,
+            function,
+            name: &model.name,
+            event: &work.event,
+            whole_event: model.input == FunctionInput::Event,
+            attempt: work.attempts,
+        };
+        let started = match &self.guard {
+            Some(guard) => Call::start(guard, &self.poller, base(call), &start),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        };
+        self.served[work.served].timing.cold_starts += 1;
+        let running = started.map_err(|error| not_started(&error))?;
+        Ok((call, Running::Exec(Box::new(running))))
+    }
+
+    /// One of a process's pipes is ready.
+    pub(super) fn on_pipe(&mut self, process: u64, pipe: u64) -> Result<(), QueueError> {
+        if self.filters.contains_key(&process) {
+            return self.on_filter_pipe(process, pipe);
+        }
+        if self.servers.contains_key(&process) {
+            self.on_server_pipe(process, pipe);
+            return Ok(());
+        }
+        if let Some((served, spare)) = self.spares.get_mut(&process) {
+            let function = self.served[*served].serve.function;
             let name = &self.routing.chain.functions[function].name;
-            pass_on(work, name, &said, &mut self.log);
-        } else if !running.read_stdout() {
-            self.kill(call, Kill::OutputTooLarge);
+            spare.read_stdout();
+            spare.stderr.read().iter().for_each(|line| self.log.of_function(name, line));
+            return Ok(());
+        }
+        let Some((work, Running::Exec(running))) = self.calls.get_mut(&process) else {
+            return Ok(());
+        };
+        match pipe {
+            token::STDERR => {
+                let function = self.served[work.served].serve.function;
+                let name = &self.routing.chain.functions[function].name;
+                running.stderr.read().iter().for_each(|line| self.log.of_function(name, line));
+            }
+            token::STDIN => self.feed(process),
+            _ => {
+                if !running.read_stdout() {
+                    self.kill(process, Kill::OutputTooLarge);
+                }
+            }
         }
         Ok(())
     }
 
     /// A call's time is over.
-    pub(super) fn on_timeout(&mut self, call: u64) {
-        self.kill(call, Kill::Timeout);
+    pub(super) fn on_timeout(&mut self, call: u64) -> Result<(), QueueError> {
+        match self.calls.get(&call) {
+            Some((_, Running::Filter(process))) => {
+                let process = *process;
+                self.condemn(process, Some(call), CallEnd::Killed(Kill::Timeout));
+            }
+            Some((_, Running::Exec(_))) => self.kill(call, Kill::Timeout),
+            Some((_, Running::Web(_))) => {
+                return self.end_web(call, CallEnd::Killed(Kill::Timeout));
+            }
+            None => {}
+        }
+        Ok(())
     }
 
-    /// A call that was killed is still there: its guard must be stopped.
-    pub(super) fn on_overdue(&mut self, call: u64) {
-        if let (true, Some(guard)) = (self.calls.contains_key(&call), &self.guard) {
+    /// A process that was killed is still there: its guard must be stopped.
+    /// One that was to end by itself is killed.
+    pub(super) fn on_overdue(&mut self, process: u64) {
+        if let Some(warm) = self.filters.get_mut(&process)
+            && warm.condemned.is_none()
+        {
+            self.condemn(process, None, CallEnd::Killed(Kill::Timeout));
+            return;
+        }
+        if self.servers.get(&process).is_some_and(|server| !server.is_condemned) {
+            self.condemn_server(process);
+            return;
+        }
+        let is_there = self.calls.contains_key(&process)
+            || self.filters.contains_key(&process)
+            || self.servers.contains_key(&process);
+        if let (true, Some(guard)) = (is_there, &self.guard) {
             guard.give_up();
         }
     }
 
-    fn kill(&mut self, call: u64, why: Kill) {
-        if let (Some((_, running)), Some(guard)) = (self.calls.get_mut(&call), &self.guard) {
+    pub(super) fn kill(&mut self, call: u64, why: Kill) {
+        if let Some((_, Running::Exec(running))) = self.calls.get_mut(&call) {
             running.killed.get_or_insert(why);
-            // A guard that is gone is noticed at its socket.
-            let _ = guard.kill(call);
-            let patience = Duration::from_millis(KILL_MAX_MS);
-            self.timers.set(Instant::now() + patience, Timer::Overdue(call));
+            self.kill_process(call);
         }
     }
 
-    /// A call's process is gone.
-    pub(super) fn on_end(&mut self, ended: Ended) -> Result<(), QueueError> {
-        let Some((mut work, mut running)) = self.calls.remove(&ended.call) else { return Ok(()) };
-        if let Some(due) = work.due.take() {
-            self.timers.cancel(due, Timer::Timeout(ended.call));
+    /// Kills a process, and later its guard if it is still there.
+    pub(super) fn kill_process(&mut self, process: u64) {
+        if let Some(guard) = &self.guard {
+            // A guard that is gone is noticed at its socket.
+            let _ = guard.kill(process);
         }
-        self.served[work.served].running -= 1;
-        let (end, said) = running.finish(ended.outcome);
+        let patience = Duration::from_millis(KILL_MAX_MS);
+        self.timers.set(Instant::now() + patience, Timer::Overdue(process));
+    }
+
+    /// A process whose stdin is held runs.
+    pub(super) fn on_started(&mut self, started: Started) -> Result<(), QueueError> {
+        match self.filters.get_mut(&started.call) {
+            Some(warm) => {
+                warm.filter.started(started.pid);
+                self.look_at(started.call)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A process is gone.
+    pub(super) fn on_end(&mut self, ended: Ended) -> Result<(), QueueError> {
+        if self.filters.contains_key(&ended.call) {
+            return self.on_filter_end(ended);
+        }
+        if self.servers.contains_key(&ended.call) {
+            return self.on_server_end(ended);
+        }
+        if let Some((served, spare)) = self.spares.remove(&ended.call) {
+            self.on_spare_end(served, spare, ended.outcome);
+            return Ok(());
+        }
+        let Some((work, Running::Exec(mut running))) = self.calls.remove(&ended.call) else {
+            return Ok(());
+        };
+        let end = running.finish(ended.outcome);
         let function = self.served[work.served].serve.function;
         let name = &self.routing.chain.functions[function].name;
-        pass_on(&mut work, name, &said, &mut self.log);
-        if !work.stderr_line.is_empty() {
-            pass_on(&mut work, name, b"\n", &mut self.log);
+        running.stderr.finish().iter().for_each(|line| self.log.of_function(name, line));
+        let (served, tail) = (work.served, running.stderr.tail().to_vec());
+        self.end_call(ended.call, work, end, Output::Printed(running.output), tail)?;
+        self.top_up(served);
+        Ok(())
+    }
+
+    /// What every end of a call has in common.
+    pub(super) fn end_call(
+        &mut self,
+        call: u64,
+        mut work: Work,
+        end: CallEnd,
+        output: Output,
+        stderr: Vec<u8>,
+    ) -> Result<(), QueueError> {
+        if let Some(due) = work.due.take() {
+            self.timers.cancel(due, Timer::Timeout(call));
         }
-        (work.stderr_line, work.stderr_passed) = (Vec::new(), 0);
-        self.after_call(work, end, running.output, running.stderr_tail)
+        let served = &mut self.served[work.served];
+        served.running -= 1;
+        served.ran(work.began.elapsed());
+        self.after_call(work, end, output, stderr)
     }
 
     /// The guard was killed: what it guarded is killed too, none of it is
@@ -124,15 +238,41 @@ impl Invoker {
             .add(&guard, GUARD, Interest::Read)
             .map_err(QueueError::io("starting a guard"))?;
         self.guard = Some(guard);
-        for (_, (work, mut running)) in std::mem::take(&mut self.calls) {
-            self.served[work.served].running -= 1;
-            // A call that was to be killed is; the others are nobody's fault.
-            let (end, _) = running.finish(Outcome::Signal(nix::libc::SIGKILL));
-            let end = if running.killed.is_some() { end } else { CallEnd::GuardDied };
-            self.after_call(work, end, Vec::new(), running.stderr_tail)?;
+        self.spares.clear();
+        self.forget_servers();
+        let filters = std::mem::take(&mut self.filters);
+        for (call, (work, running)) in std::mem::take(&mut self.calls) {
+            let (end, tail) = match running {
+                Running::Exec(mut running) => {
+                    let end = running.finish(Outcome::Signal(nix::libc::SIGKILL));
+                    // A call that was to be killed is; the others are nobody's fault.
+                    let is_killed = running.killed.is_some();
+                    let end = if is_killed { end } else { CallEnd::GuardDied };
+                    (end, running.stderr.tail().to_vec())
+                }
+                Running::Filter(process) => {
+                    let condemned = filters.get(&process).and_then(|warm| warm.end_of(call));
+                    (condemned.unwrap_or(CallEnd::GuardDied), Vec::new())
+                }
+                Running::Web(_) if !self.has_server(work.served) => {
+                    self.calls.insert(call, (work, running));
+                    continue;
+                }
+                Running::Web(_) => (CallEnd::GuardDied, Vec::new()),
+            };
+            self.end_call(call, work, end, Output::default(), tail)?;
         }
         Ok(())
     }
+}
+
+/// The token of a process's stdout.
+pub(super) fn base(process: u64) -> u64 {
+    CALLS | process << token::BITS
+}
+
+pub(super) fn not_started(error: &io::Error) -> CallEnd {
+    CallEnd::NotStarted(error.raw_os_error().unwrap_or(nix::libc::EIO))
 }
 
 /// The time of a call: the function's own, or what its invocation has left.
@@ -140,26 +280,4 @@ pub(super) fn time_left(timeout: Duration, event: &Event) -> Duration {
     let left =
         deadline_us(event).map(|due| Duration::from_micros(due.saturating_sub(clock::unix_us())));
     left.map_or(timeout, |left| timeout.min(left))
-}
-
-/// A function's stderr is its log: passed on in whole lines, with its name
-/// before each, up to a limit for each call.
-fn pass_on(work: &mut Work, name: &str, said: &[u8], log: &mut crate::cli::log::Log) {
-    for &byte in said {
-        if byte != b'\n' {
-            // A line without an end must not grow for ever.
-            if work.stderr_line.len() < 8 << 10 {
-                work.stderr_line.push(byte);
-            }
-            continue;
-        }
-        let line = std::mem::take(&mut work.stderr_line);
-        let before = work.stderr_passed;
-        work.stderr_passed += line.len() + 1;
-        if work.stderr_passed <= STDERR_PER_CALL_MAX {
-            log.of_function(name, &String::from_utf8_lossy(&line));
-        } else if before <= STDERR_PER_CALL_MAX {
-            log.of_function(name, "(more on stderr than is passed on)");
-        }
-    }
 }

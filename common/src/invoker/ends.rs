@@ -12,7 +12,7 @@ use crate::clock;
 use crate::event::{Event, Verdict};
 use crate::limits::{CRASHES_MAX, IDLE_LOOK_MS};
 use crate::queue::{Handed, Handoff, Port, QueueError};
-use crate::worker::exec::{CallEnd, Kill};
+use crate::worker::end::{CallEnd, Kill, Output};
 use crate::worker::retry;
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,15 @@ impl Invoker {
         &mut self,
         mut work: Work,
         end: CallEnd,
-        output: Vec<u8>,
+        output: Output,
         stderr: Vec<u8>,
     ) -> Result<(), QueueError> {
-        let function = &self.routing.chain.functions[self.served[work.served].serve.function];
+        let index = work.served;
+        let function = &self.routing.chain.functions[self.served[index].serve.function];
         let action = match end {
             CallEnd::Exit(code) => function.exit_action(u16::try_from(code).unwrap_or(255)),
+            CallEnd::Status(status, _) => function.status_action(status),
+            CallEnd::Unfit(_) => ExitAction::Dead,
             CallEnd::NotStarted(nix::libc::ENOENT | nix::libc::EACCES | nix::libc::ENOEXEC) => {
                 ExitAction::Dead
             }
@@ -40,7 +43,8 @@ impl Invoker {
             _ => ExitAction::Retry,
         };
         // An attempt that ended with its guard is no fault of the function.
-        let crashes = if end == CallEnd::GuardDied { CRASHES_MAX } else { 0 };
+        let is_innocent = matches!(end, CallEnd::GuardDied | CallEnd::Bystander);
+        let crashes = if is_innocent { CRASHES_MAX } else { 0 };
         // What is settled already must not be delivered again.
         let is_last = work.receipt.is_none() || work.attempts > function.retries + crashes;
         match action {
@@ -50,10 +54,18 @@ impl Invoker {
             ExitAction::Retry if is_last => self.bury(work, end.to_string(), Some(end), stderr),
             ExitAction::Retry => {
                 let pause = retry::wait(function.backoff, work.attempts, clock::random_u64());
+                let pause = pause.max(self.asked_pause(index, &end));
                 self.back_off(work, pause);
                 Ok(())
             }
         }
+    }
+
+    /// What the function's server asked for: nothing is sent to it before.
+    fn asked_pause(&mut self, index: usize, end: &CallEnd) -> Duration {
+        let CallEnd::Status(_, Some(wait)) = end else { return Duration::ZERO };
+        self.served[index].paused_until = Instant::now().checked_add(*wait);
+        *wait
     }
 
     /// Waits, but not past the end of the invocation's time.
@@ -83,7 +95,7 @@ impl Invoker {
         self.back_off(work, Duration::from_millis(IDLE_LOOK_MS));
     }
 
-    fn succeed(&mut self, work: Work, output: Vec<u8>, stderr: Vec<u8>) -> Result<(), QueueError> {
+    fn succeed(&mut self, work: Work, output: Output, stderr: Vec<u8>) -> Result<(), QueueError> {
         let index = self.served[work.served].serve.function;
         let function = &self.routing.chain.functions[index];
         let (source, time) = (&self.routing.source, clock::rfc3339_now());
@@ -149,7 +161,7 @@ impl Invoker {
     ) -> Result<(), QueueError> {
         let function = self.served[work.served].serve.function;
         if !self.routing.chain.rules_on(function, true).is_empty() {
-            let letter = self.letter(&work, reason.clone(), end, &stderr);
+            let letter = self.letter(&work, reason.clone(), end.clone(), &stderr);
             let branches = self.judge(&work, function, &letter, true);
             if !branches.iter().any(|branch| matches!(branch, Branch::Dead(_))) {
                 let outputs = vec![(letter, branches)];

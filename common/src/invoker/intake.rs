@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::{Invoker, Stop};
-use crate::chain::{Join, join};
+use crate::chain::{Join, WorkerKind, join};
 use crate::clock;
 use crate::event::Event;
 use crate::limits::{BACKOFF_WAITING_MAX, CRASHES_MAX, DEAD_WAITING_MAX, ORDER_WAITING_MAX};
@@ -42,27 +42,37 @@ impl Invoker {
         let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(self.taken));
         let waiting = served.backing_off >= BACKOFF_WAITING_MAX
             || served.burying >= DEAD_WAITING_MAX
-            || served.turns.len() >= ORDER_WAITING_MAX;
+            || served.turns.len() >= ORDER_WAITING_MAX
+            || served.paused_until.is_some_and(|until| Instant::now() < until);
         if self.stop != Stop::No || waiting {
             return 0;
         }
+        self.places(index, false).min(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    /// How many calls can be begun now: of new messages, or of those that
+    /// failed before, which share no process with others.
+    fn places(&self, index: usize, again: bool) -> usize {
+        let served = &self.served[index];
+        let function = &self.routing.chain.functions[served.serve.function];
+        let lines = function.pipeline.unwrap_or(1) as usize;
         let busy = served.running + served.handing;
-        served
-            .serve
-            .concurrency
-            .saturating_sub(busy)
-            .min(usize::try_from(left).unwrap_or(usize::MAX))
+        let free = (served.serve.concurrency * lines).saturating_sub(busy);
+        if function.worker == WorkerKind::Filter {
+            free.min(self.filter_places(index, lines, again))
+        } else {
+            free
+        }
     }
 
     /// Attempts whose back-off is over come before new messages.
     fn start_due(&mut self, index: usize) -> Result<(), QueueError> {
         let stopping = self.stop != Stop::No && !self.reads_pipe() && !self.has_settled_work();
         loop {
-            let served = &mut self.served[index];
-            let busy = served.running + served.handing >= served.serve.concurrency;
-            if busy || stopping {
+            if stopping || self.served[index].due.is_empty() || self.places(index, true) == 0 {
                 return Ok(());
             }
+            let served = &mut self.served[index];
             let Some(work) = served.due.pop_front() else { return Ok(()) };
             served.backing_off -= 1;
             self.admit(work)?;
@@ -90,10 +100,10 @@ impl Invoker {
             attempts: taken.attempts,
             fault: taken.fault,
             was_refused: false,
-            stderr_line: Vec::new(),
-            stderr_passed: 0,
             due: None,
+            began: Instant::now(),
         };
+        self.served[served].arrived(work.began);
         failure.iter().for_each(|failure| self.log.failure(failure));
         let work = self.check_origin(work);
         self.admit(work)

@@ -9,13 +9,18 @@ mod intake;
 mod order;
 pub mod outputs;
 mod routing;
+mod served;
+mod spares;
 mod timers;
+mod warm;
 pub mod watchdog;
+mod web;
 mod work;
 
 pub use dead::DeadSink;
 pub use routing::{Routing, check_programs, specs};
-pub use work::Tally;
+pub use served::Serve;
+pub use work::{Tally, Timing};
 
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
@@ -24,33 +29,23 @@ use crate::limits::{DRAIN_MAX_MS, IDLE_LOOK_MS};
 use crate::poll::{Interest, Poller, Ready};
 use crate::queue::{Desk, Port, QueueError, pipe};
 use crate::signals::Signals;
-use crate::worker::exec::{Call, STDERR};
+use crate::worker::exec::Call;
 use crate::worker::guard::{Guard, Report};
-use std::collections::{HashMap, VecDeque};
+use crate::worker::token;
+use served::Served;
+use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
-use work::Work;
+use warm::Warm;
+use web::{Kept, Site, WebCall};
+use work::{Running, Work};
 
+const WEB: u64 = 1 << 59;
 const SIGNALS: u64 = 1 << 60;
 const GUARD: u64 = 1 << 61;
 const CALLS: u64 = 1 << 62;
-
-/// A function that this invoker serves.
-#[derive(Debug, Clone)]
-pub struct Serve {
-    /// Its index in the chain.
-    pub function: usize,
-    /// Where its messages come from.
-    pub from: Port,
-    /// Calls at once.
-    pub concurrency: usize,
-    /// Settle before the function runs, and never try again.
-    pub at_most_once: bool,
-    /// Hand over in the order of intake.
-    pub keep_order: bool,
-}
 
 /// When an invoker ends by itself.
 #[derive(Debug, Clone, Default)]
@@ -61,25 +56,6 @@ pub struct Until {
     pub count: Option<u64>,
     /// When this run is gone.
     pub run: Option<String>,
-}
-
-struct Served {
-    serve: Serve,
-    /// Calls under way.
-    running: usize,
-    /// Messages done whose hand-off waits.
-    handing: usize,
-    /// Messages that wait out a back-off, or for a worker after it.
-    backing_off: usize,
-    /// Those whose back-off is over.
-    due: VecDeque<Work>,
-    /// Dead letters that wait for room in their queue; they hold no worker.
-    burying: usize,
-    /// What is done and waits for its turn in the order of intake.
-    turns: order::Turns,
-    /// Whether there may be something to take.
-    look: bool,
-    listening: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +75,17 @@ pub struct Invoker {
     guard: Option<Guard>,
     signals: Signals,
     timers: Timers,
-    calls: HashMap<u64, (Work, Call)>,
+    calls: HashMap<u64, (Work, Running)>,
+    /// Warm processes, by the guard's number.
+    filters: HashMap<u64, Warm>,
+    /// Processes that were started ahead of their message, by number: of
+    /// which served function.
+    spares: HashMap<u64, (usize, Call)>,
+    /// Where functions behind URLs are, by served function.
+    sites: HashMap<usize, Site>,
+    connections: HashMap<u64, WebCall>,
+    /// Functions behind URLs that we started, by number.
+    servers: HashMap<u64, Kept>,
     /// Messages that wait out a back-off, by their work number.
     waiting: HashMap<u64, Work>,
     /// Served function of each hand-off that waits, by ticket, and whether it
@@ -141,18 +127,12 @@ impl Invoker {
         watchdog::install().map_err(|error| start(&error))?;
         // Recovered messages may be there before anything is announced.
         let _ = desk.look_after();
+        let sites = web::sites(&routing.chain, &serve);
         let served = serve
             .into_iter()
-            .map(|serve| Served {
-                serve,
-                running: 0,
-                handing: 0,
-                backing_off: 0,
-                due: VecDeque::new(),
-                burying: 0,
-                turns: order::Turns::default(),
-                look: true,
-                listening: false,
+            .map(|serve| {
+                let keep = routing.chain.functions[serve.function].keep;
+                Served::new(serve, keep)
             })
             .collect();
         Ok(Self {
@@ -164,6 +144,11 @@ impl Invoker {
             signals,
             timers: Timers::default(),
             calls: HashMap::new(),
+            filters: HashMap::new(),
+            spares: HashMap::new(),
+            sites,
+            connections: HashMap::new(),
+            servers: HashMap::new(),
             waiting: HashMap::new(),
             handing: HashMap::new(),
             next_work: 0,
@@ -187,6 +172,7 @@ impl Invoker {
     /// their queue keeps them.
     pub fn run(&mut self) -> Result<(Exit, Tally)> {
         let mut ready = Vec::new();
+        self.warm_up();
         let ended = loop {
             match self.turn(&mut ready) {
                 Ok(true) => {}
@@ -197,10 +183,8 @@ impl Invoker {
         if let Some(said) = self.routing.dead.as_ref().and_then(DeadSink::said) {
             self.log.line(&said);
         }
+        self.take_leave();
         self.log.flush();
-        if let Some(guard) = self.guard.take() {
-            guard.end();
-        }
         match ended {
             // Whoever read our output has seen enough: not an error.
             Err(QueueError::Closed) => Ok((Exit::Done, self.tally)),
@@ -240,8 +224,10 @@ impl Invoker {
             SIGNALS => self.on_signal(),
             GUARD => self.on_guard()?,
             token if token & CALLS != 0 => {
-                self.on_output((token & !CALLS) >> 1, token & STDERR != 0)?
+                let pipe = token & ((1 << token::BITS) - 1);
+                self.on_pipe((token & !CALLS) >> token::BITS, pipe)?;
             }
+            token if token & WEB != 0 => self.on_connection(token & !WEB)?,
             token if self.desk.owns(token) => {
                 self.desk.on_ready(ready);
                 if ready.readable {
@@ -257,6 +243,7 @@ impl Invoker {
         loop {
             match self.guard.as_ref().map_or(Report::Died, Guard::report) {
                 Report::Ended(ended) => self.on_end(ended)?,
+                Report::Started(started) => self.on_started(started)?,
                 Report::Nothing => return Ok(()),
                 Report::Died => return self.replace_guard(),
             }
@@ -265,8 +252,11 @@ impl Invoker {
 
     fn on_timer(&mut self, timer: Timer) -> std::result::Result<(), QueueError> {
         match timer {
-            Timer::Timeout(call) => self.on_timeout(call),
-            Timer::Overdue(call) => self.on_overdue(call),
+            Timer::Timeout(call) => self.on_timeout(call)?,
+            Timer::Overdue(process) => self.on_overdue(process),
+            Timer::Look(process) => self.look_at(process)?,
+            Timer::Idle(process) => self.on_idle(process),
+            Timer::Spare(index) => self.top_up(index),
             Timer::Retry(work) => {
                 if let Some(work) = self.waiting.remove(&work) {
                     self.served[work.served].due.push_back(work);

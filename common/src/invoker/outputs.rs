@@ -4,6 +4,7 @@ use crate::chain::{Emit, Empty, Function};
 use crate::event::shape::{self, InShape, Origin, Splitter};
 use crate::event::{Body, CONTROL_PREFIX, Event, detect_type};
 use crate::limits;
+use crate::worker::end::Output;
 
 /// The events in a function's output. Ids and control are the router's to
 /// give; the parent's own attributes and trace context go on.
@@ -13,48 +14,77 @@ use crate::limits;
 pub fn parse(
     function: &Function,
     parent: &Event,
-    printed: Vec<u8>,
+    output: Output,
     source: &str,
     time: &str,
     exact: bool,
 ) -> Result<Vec<Event>, String> {
-    if printed.is_empty() && function.empty == Empty::End {
+    let child = Child { parent, source, time };
+    // Answers of filters that carry ids are events.
+    let emit = if function.answers_by_id() { Emit::Events } else { function.emit };
+    let (media, bytes, exact) = match output {
+        Output::Events(events) => {
+            return Ok(events.into_iter().map(|event| child.adopt(event)).collect());
+        }
+        Output::Printed(bytes) => (None, bytes, exact),
+        Output::Sent(media, bytes) => (media, bytes, true),
+    };
+    if bytes.is_empty() && function.empty == Empty::End {
         return Ok(Vec::new());
     }
-    let make = |content_type: &str, body: Body| Event {
-        source: source.to_owned(),
-        kind: "faas.event".to_owned(),
-        time: Some(time.to_owned()),
-        content_type: Some(content_type.to_owned()),
-        extensions: inherited(parent),
-        body: Some(body),
-        ..Event::default()
-    };
-    match function.emit {
+    match emit {
         Emit::One => {
-            let Body::Inline(bytes) = shape::printed_body(printed, exact) else {
+            let Body::Inline(bytes) = shape::printed_body(bytes, exact) else {
                 return Ok(Vec::new());
             };
-            Ok(vec![make(detect_type(&bytes), Body::Inline(bytes))])
+            let media = media.unwrap_or_else(|| detect_type(&bytes).to_owned());
+            Ok(vec![child.make(media, bytes)])
         }
-        Emit::Lines => records(printed, InShape::Lines)?
+        Emit::Lines => records(bytes, InShape::Lines)?
             .into_iter()
-            .map(|record| Ok(make(detect_type(&record.bytes), Body::Inline(record.bytes))))
+            .map(|record| Ok(child.make(detect_type(&record.bytes).to_owned(), record.bytes)))
             .collect(),
-        Emit::Events => records(printed, InShape::Auto)?
+        Emit::Events => records(bytes, InShape::Auto)?
             .into_iter()
             .map(|record| {
                 let origin = Origin { source: source.to_owned(), id_prefix: String::new() };
-                let mut event = shape::read(&record, InShape::Auto, &origin)
+                let event = shape::read(&record, InShape::Auto, &origin)
                     .map_err(|error| format!("output line {}: {error}", record.number))?;
-                event.source = source.to_owned();
-                event.time.get_or_insert_with(|| time.to_owned());
-                for (name, value) in inherited(parent) {
-                    event.extensions.entry(name).or_insert(value);
-                }
-                Ok(event)
+                Ok(child.adopt(event))
             })
             .collect(),
+    }
+}
+
+/// What an output has from the event it follows from.
+struct Child<'a> {
+    parent: &'a Event,
+    source: &'a str,
+    time: &'a str,
+}
+
+impl Child<'_> {
+    /// A new event around a body.
+    fn make(&self, media: String, bytes: Vec<u8>) -> Event {
+        Event {
+            source: self.source.to_owned(),
+            kind: "faas.event".to_owned(),
+            time: Some(self.time.to_owned()),
+            content_type: Some(media),
+            extensions: inherited(self.parent),
+            body: Some(Body::Inline(bytes)),
+            ..Event::default()
+        }
+    }
+
+    /// An event that the function made itself.
+    fn adopt(&self, mut event: Event) -> Event {
+        event.source = self.source.to_owned();
+        event.time.get_or_insert_with(|| self.time.to_owned());
+        for (name, value) in inherited(self.parent) {
+            event.extensions.entry(name).or_insert(value);
+        }
+        event
     }
 }
 

@@ -4,10 +4,11 @@
 use super::dead::DeadSink;
 use crate::chain::condition::Conditions;
 use crate::chain::route::Router;
-use crate::chain::{Chain, Function, RunSpec, Scopes, naming, program};
+use crate::chain::{Chain, Function, RunSpec, Scopes, WorkerKind, naming, program};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::queue::{Desk, Port};
+use crate::worker::filter::cure;
 use std::path::Path;
 
 /// Where everything goes.
@@ -18,8 +19,8 @@ pub struct Routing {
     pub scopes: Scopes,
     /// Its conditions, compiled.
     pub conditions: Conditions,
-    /// What each function's process is started from.
-    pub specs: Vec<RunSpec>,
+    /// What each function's process is started from; none for a mere URL.
+    pub specs: Vec<Option<RunSpec>>,
     /// Input queue of each function; none outside a run.
     pub inputs: Vec<Option<Port>>,
     /// Where results go: the reply queue of a run, or what `--to` says.
@@ -98,15 +99,20 @@ impl Routing {
     }
 }
 
-/// Where each function's process comes from.
+/// Where each function's process comes from, if it has one.
 ///
 /// # Errors
 /// A program is not there or cannot be run.
-pub fn specs(chain: &Chain) -> Result<Vec<RunSpec>> {
+pub fn specs(chain: &Chain) -> Result<Vec<Option<RunSpec>>> {
     let spec = |function: &Function| {
-        program::run_spec(chain, function).map_err(|missing| {
+        if function.run.is_none() {
+            return Ok(None);
+        }
+        let spec = program::run_spec(chain, function).map_err(|missing| {
             Failure::new(Exit::Usage, "run", &function.name, &missing).cure(missing.cure())
-        })
+        })?;
+        let is_filter = function.worker == WorkerKind::Filter;
+        Ok(Some(if is_filter { cure::applied(spec) } else { spec }))
     };
     chain.functions.iter().map(spec).collect()
 }

@@ -12,6 +12,12 @@ pub(super) enum Timer {
     Overdue(u64),
     /// A message's back-off is over.
     Retry(u64),
+    /// A process is to be looked at again.
+    Look(u64),
+    /// A warm process may have been idle for long enough.
+    Idle(u64),
+    /// A function may need a process that waits for its next message.
+    Spare(usize),
 }
 
 /// Timers by their due time.

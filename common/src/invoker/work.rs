@@ -2,6 +2,20 @@
 
 use crate::event::Event;
 use crate::queue::Receipt;
+use crate::worker::exec::Call;
+use crate::worker::keep::Mean;
+use std::time::Instant;
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) enum Running {
+    /// By a process of its own.
+    Exec(Box<Call>),
+    /// By the warm process of this number.
+    Filter(u64),
+    /// By HTTP, on the connection of this number once there is one.
+    Web(Option<u64>),
+}
 
 /// A message that was taken and is not settled.
 #[derive(Debug)]
@@ -25,13 +39,10 @@ pub(super) struct Work {
     pub(super) fault: Option<String>,
     /// Whether what it led to could not be sent, ever.
     pub(super) was_refused: bool,
-    /// What the function said on stderr and has not been passed on: the
-    /// beginning of a line.
-    pub(super) stderr_line: Vec<u8>,
-    /// How much of it was passed on.
-    pub(super) stderr_passed: usize,
     /// When the call under way is over its time.
-    pub(super) due: Option<std::time::Instant>,
+    pub(super) due: Option<Instant>,
+    /// When it began.
+    pub(super) began: Instant,
 }
 
 /// What became of messages.
@@ -45,4 +56,15 @@ pub struct Tally {
     pub dead: u64,
     /// Attempts after a first.
     pub retried: u64,
+}
+
+/// What calls of one function cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// Calls that waited for a process to start.
+    pub cold_starts: u64,
+    /// From a start until it was ready; of what is kept warm or started ahead.
+    pub boot: Mean,
+    /// From a call's begin to its end.
+    pub run: Mean,
 }

@@ -15,8 +15,10 @@ use crate::invoker::{outputs, specs};
 use crate::limits;
 use crate::poll::{Interest, Poller};
 use crate::queue::pipe::SourceOptions;
-use crate::worker::exec::{Call, CallEnd, Kill, STDERR, Start};
+use crate::worker::end::{CallEnd, Kill, Output};
+use crate::worker::exec::{Call, Start};
 use crate::worker::guard::{Guard, Outcome, Report};
+use crate::worker::token;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -83,25 +85,26 @@ pub fn trial(chain: &Chain, function: usize, event: &Event, log: &mut Log) -> Re
         attempt: 1,
     };
     let mut call = Call::start(&guard, &poller, 0, &start).map_err(failed)?;
-    let (outcome, mut said) = watch(chain, function, &guard, &poller, &mut call).map_err(failed)?;
-    let (end, rest) = call.finish(outcome);
-    said.extend(rest);
-    for line in String::from_utf8_lossy(&said).lines() {
+    let timeout = chain.functions[function].timeout;
+    let outcome = watch(timeout, &guard, &poller, &mut call, &mut |line| {
         log.of_function(name, line);
-    }
+    })
+    .map_err(failed)?;
+    let end = call.finish(outcome);
+    call.stderr.finish().iter().for_each(|line| log.of_function(name, line));
     guard.end();
-    Ok(judge(chain, function, event, end, call.output, began.elapsed()))
+    Ok(judge(chain, function, event, end, Output::Printed(call.output), began.elapsed()))
 }
 
 fn watch(
-    chain: &Chain,
-    function: usize,
+    timeout: Duration,
     guard: &Guard,
     poller: &Poller,
     call: &mut Call,
-) -> std::io::Result<(Outcome, Vec<u8>)> {
-    let due = Instant::now().checked_add(chain.functions[function].timeout);
-    let (mut said, mut ready) = (Vec::new(), Vec::new());
+    say: &mut dyn FnMut(&str),
+) -> std::io::Result<Outcome> {
+    let due = Instant::now().checked_add(timeout);
+    let mut ready = Vec::new();
     loop {
         let left = due
             .map_or(Duration::from_secs(60), |due| due.saturating_duration_since(Instant::now()));
@@ -113,11 +116,11 @@ fn watch(
         for one in &ready {
             match one.token {
                 GUARD => match guard.report() {
-                    Report::Ended(ended) => return Ok((ended.outcome, said)),
-                    Report::Died => return Ok((Outcome::Signal(nix::libc::SIGKILL), said)),
-                    Report::Nothing => {}
+                    Report::Ended(ended) => return Ok(ended.outcome),
+                    Report::Died => return Ok(Outcome::Signal(nix::libc::SIGKILL)),
+                    Report::Started(_) | Report::Nothing => {}
                 },
-                STDERR => said.extend(call.read_stderr()),
+                token::STDERR => call.stderr.read().iter().for_each(|line| say(line)),
                 _ if !call.read_stdout() => {
                     call.killed = Some(Kill::OutputTooLarge);
                     guard.kill(1)?;
@@ -133,7 +136,7 @@ fn judge(
     index: usize,
     event: &Event,
     end: CallEnd,
-    printed: Vec<u8>,
+    output: Output,
     took: Duration,
 ) -> Trial {
     let function = &chain.functions[index];
@@ -147,7 +150,7 @@ fn judge(
         return trial;
     }
     let source = format!("/faas/{}", chain.name);
-    match outputs::parse(function, event, printed, &source, &clock::rfc3339_now(), false) {
+    match outputs::parse(function, event, output, &source, &clock::rfc3339_now(), false) {
         Err(fault) => trial.fault = Some(fault),
         Ok(events) => {
             // A condition without end ends this process instead of hanging it.

@@ -22,6 +22,11 @@ pub fn is_of_an_event(name: &str) -> bool {
     name.starts_with("CE_") || OURS.contains(&name)
 }
 
+/// What a process finds that is not started for one event.
+pub fn of_process(function: &str) -> Vec<(String, String)> {
+    vec![("FAAS_FUNCTION".into(), function.into())]
+}
+
 /// `CE_*` for each attribute, `FAAS_ATTEMPT` from 1, `FAAS_IDEMPOTENCY_KEY`
 /// (the same on every attempt), and the trace context under its usual names.
 pub fn of(event: &Event, function: &str, attempt: u32) -> Vec<(String, String)> {

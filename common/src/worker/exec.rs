@@ -1,21 +1,23 @@
 //! One call of an `exec` function: a process for this message alone.
 
+use super::end::{CallEnd, Kill};
 use super::guard::{Guard, Outcome, Stdio};
-use super::{environment, stdin};
+use super::output::{capacity, drain, input_pipe, output_pipe};
+use super::stderr::Stderr;
+use super::{environment, stdin, token};
 use crate::event::{Body, Event, Show, print_envelope};
-use crate::limits::{BODY_MAX, STDERR_KEPT};
+use crate::limits::BODY_MAX;
 use crate::poll::{Interest, Poller};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe2;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 
 /// How much of one call's output is read before others have their turn.
 const READ_AT_ONCE: usize = 1 << 20;
 
-/// Marks a token as a call's stderr; without it, its stdout.
-pub const STDERR: u64 = 1;
+/// How much of a body in a file is fed to a spare at once.
+const FEED_AT_ONCE: usize = 64 << 10;
 
 /// What is called, for what.
 #[derive(Debug, Clone, Copy)]
@@ -34,71 +36,126 @@ pub struct Start<'a> {
     pub attempt: u32,
 }
 
-/// A call that is under way.
+/// A call that is under way, or a process that waits for one.
 #[derive(Debug)]
 pub struct Call {
     stdout: Option<File>,
-    stderr: Option<File>,
+    /// Its log.
+    pub stderr: Stderr,
     /// What it printed so far.
     pub output: Vec<u8>,
-    /// The end of what it said on stderr.
-    pub stderr_tail: Vec<u8>,
     /// Why it was killed by us, if it was.
     pub killed: Option<Kill>,
-}
-
-/// Why a call was killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kill {
-    /// It took longer than its timeout.
-    Timeout,
-    /// It printed more than a body may have.
-    OutputTooLarge,
-}
-
-/// How a call ended, all told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallEnd {
-    /// With an exit code.
-    Exit(i32),
-    /// By a signal that we did not send.
-    Signal(i32),
-    /// It could not be started; the system's error number.
-    NotStarted(i32),
-    /// We killed it.
-    Killed(Kill),
-    /// Its guard died, and it with it.
-    GuardDied,
+    /// The stdin of a process that was started ahead of its message.
+    stdin: Option<File>,
+    input: Option<Body>,
+    fed: u64,
+    wants_room: bool,
 }
 
 impl Call {
-    /// Starts a function for an event.
+    /// Starts a function for an event. `base` is the token of its stdout;
+    /// with [`token`] of its other pipes.
     ///
     /// # Errors
     /// No descriptors left, a body that cannot be read, or no guard.
-    pub fn start(
+    pub fn start(guard: &Guard, poller: &Poller, base: u64, start: &Start<'_>) -> io::Result<Self> {
+        let input = input_of(start.event, start.whole_event)?;
+        let env = environment::of(start.event, start.name, start.attempt);
+        let theirs = stdin::of(input.as_ref())?;
+        Self::spawn(guard, poller, base, (start.call, start.function), env, (theirs, None))
+    }
+
+    /// Starts a process before its message is there: it waits at its stdin.
+    ///
+    /// # Errors
+    /// As [`Call::start`].
+    pub fn ahead(
         guard: &Guard,
         poller: &Poller,
-        token: u64,
-        start: &Start<'_>,
+        base: u64,
+        process: (u64, usize),
+        env: Vec<(String, String)>,
     ) -> io::Result<Self> {
-        let event = start.event;
-        let input = if start.whole_event { Some(envelope_of(event)?) } else { event.body.clone() };
+        let (theirs, ours, spare) = input_pipe()?;
+        let mut call = Self::spawn(guard, poller, base, process, env, (theirs, Some(spare)))?;
+        call.stdin = Some(ours);
+        Ok(call)
+    }
+
+    fn spawn(
+        guard: &Guard,
+        poller: &Poller,
+        base: u64,
+        process: (u64, usize),
+        env: Vec<(String, String)>,
+        stdin: (std::os::fd::OwnedFd, Option<std::os::fd::OwnedFd>),
+    ) -> io::Result<Self> {
         let (stdout, their_stdout) = output_pipe()?;
         let (stderr, their_stderr) = output_pipe()?;
         let stdio =
-            Stdio { stdin: stdin::of(input.as_ref())?, stdout: their_stdout, stderr: their_stderr };
-        poller.add(&stdout, token, Interest::Read)?;
-        poller.add(&stderr, token | STDERR, Interest::Read)?;
-        let env = environment::of(event, start.name, start.attempt);
-        guard.spawn(start.call, start.function, env, &stdio)?;
+            Stdio { stdin: stdin.0, stdout: their_stdout, stderr: their_stderr, held: stdin.1 };
+        poller.add(&stdout, base, Interest::Read)?;
+        poller.add(&stderr, base | token::STDERR, Interest::Read)?;
+        guard.spawn(process.0, process.1, env, &stdio)?;
         Ok(Self {
             stdout: Some(stdout),
-            stderr: Some(stderr),
+            stderr: Stderr::new(stderr),
             output: Vec::new(),
-            stderr_tail: Vec::new(),
             killed: None,
+            stdin: None,
+            input: None,
+            fed: 0,
+            wants_room: false,
         })
+    }
+
+    /// Gives a process that was started ahead its message.
+    ///
+    /// # Errors
+    /// A body that cannot be read.
+    pub fn give(&mut self, event: &Event, whole_event: bool) -> io::Result<()> {
+        self.input = input_of(event, whole_event)?;
+        Ok(())
+    }
+
+    /// Writes what there is room for; `true` once all of it is written and
+    /// our end of its stdin is closed. A process that closed it early reads
+    /// no more.
+    ///
+    /// # Errors
+    /// The body cannot be read; the process must be killed, for its input has
+    /// no end yet.
+    pub fn feed(&mut self, poller: &Poller, base: u64) -> io::Result<bool> {
+        let Some(stdin) = &mut self.stdin else { return Ok(false) };
+        let len = self.input.as_ref().map_or(0, Body::len);
+        let mut chunk = Vec::new();
+        while self.fed < len {
+            let piece = match &self.input {
+                Some(Body::Inline(bytes)) => &bytes[self.fed as usize..],
+                Some(Body::File(kept)) => {
+                    chunk.resize(FEED_AT_ONCE.min((len - self.fed) as usize), 0);
+                    kept.file.read_exact_at(&mut chunk, self.fed)?;
+                    &chunk
+                }
+                None => &[],
+            };
+            match stdin.write(piece) {
+                Ok(written) => self.fed += written as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !std::mem::replace(&mut self.wants_room, true) {
+                        let token = base | token::STDIN;
+                        poller.add(stdin.as_fd(), token, Interest::Write)?;
+                    }
+                    return Ok(false);
+                }
+                Err(_) => break,
+            }
+        }
+        self.stdin = None;
+        self.input = None;
+        Ok(true)
     }
 
     /// Reads what is in its stdout; `false` when it printed too much.
@@ -107,93 +164,36 @@ impl Call {
         self.output.len() as u64 <= BODY_MAX
     }
 
-    /// Reads what is in its stderr and returns it.
-    pub fn read_stderr(&mut self) -> Vec<u8> {
-        let mut said = Vec::new();
-        drain(&mut self.stderr, &mut said, 64 << 10);
-        self.stderr_tail.extend_from_slice(&said);
-        let over = self.stderr_tail.len().saturating_sub(STDERR_KEPT);
-        self.stderr_tail.drain(..over);
-        said
-    }
-
     /// Reads the rest once its process is gone, and says how it ended. What
     /// is in the pipes by then counts, no more: somebody it left behind may
     /// still be writing.
-    pub fn finish(&mut self, outcome: Outcome) -> (CallEnd, Vec<u8>) {
+    pub fn finish(&mut self, outcome: Outcome) -> CallEnd {
         let left = capacity(self.stdout.as_ref());
         drain(&mut self.stdout, &mut self.output, left);
         let fits = self.output.len() as u64 <= BODY_MAX;
-        let said = self.read_stderr();
-        let end = match (self.killed, outcome) {
+        match (self.killed, outcome) {
             (Some(kill), _) => CallEnd::Killed(kill),
             (None, _) if !fits => CallEnd::Killed(Kill::OutputTooLarge),
-            (None, Outcome::Exit(code)) => CallEnd::Exit(code),
-            (None, Outcome::Signal(signal)) => CallEnd::Signal(signal),
-            (None, Outcome::NotStarted(errno)) => CallEnd::NotStarted(errno),
-        };
-        (end, said)
+            (None, outcome) => outcome.into(),
+        }
     }
 }
 
-fn envelope_of(event: &Event) -> io::Result<Body> {
+impl From<Outcome> for CallEnd {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Exit(code) => Self::Exit(code),
+            Outcome::Signal(signal) => Self::Signal(signal),
+            Outcome::NotStarted(errno) => Self::NotStarted(errno),
+        }
+    }
+}
+
+fn input_of(event: &Event, whole_event: bool) -> io::Result<Option<Body>> {
+    if !whole_event {
+        return Ok(event.body.clone());
+    }
     let mut line = Vec::new();
     print_envelope(event, Show { exact: true, control: false }, &mut line)?;
-    Ok(Body::Inline(line))
-}
-
-/// Our end, which never blocks, and theirs.
-fn output_pipe() -> io::Result<(File, OwnedFd)> {
-    let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
-    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    Ok((File::from(ours), theirs))
-}
-
-/// How much a pipe can hold at most.
-fn capacity(pipe: Option<&File>) -> usize {
-    let size = pipe.and_then(|pipe| fcntl(pipe, FcntlArg::F_GETPIPE_SZ).ok());
-    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(64 << 10)
-}
-
-/// Reads until there is nothing, the end (then the pipe is closed), or
-/// `most` bytes were read.
-fn drain(pipe: &mut Option<File>, into: &mut Vec<u8>, most: usize) {
-    let Some(file) = pipe else { return };
-    let mut chunk = [0_u8; 16 << 10];
-    let mut left = most;
-    while left > 0 {
-        let len = left.min(chunk.len());
-        match file.read(&mut chunk[..len]) {
-            Ok(0) => break,
-            Ok(len) => {
-                into.extend_from_slice(&chunk[..len]);
-                left -= len;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(_) => break,
-        }
-    }
-    if left > 0 {
-        *pipe = None;
-    }
-}
-
-impl std::fmt::Display for CallEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exit(code) => write!(f, "exit {code}"),
-            Self::Signal(signal) => match nix::sys::signal::Signal::try_from(*signal) {
-                Ok(signal) => write!(f, "killed by {signal}"),
-                Err(_) => write!(f, "killed by signal {signal}"),
-            },
-            Self::NotStarted(errno) => {
-                let error = io::Error::from_raw_os_error(*errno);
-                write!(f, "cannot be started: {}", crate::error::plain_io(&error))
-            }
-            Self::Killed(Kill::Timeout) => f.write_str("timeout"),
-            Self::Killed(Kill::OutputTooLarge) => f.write_str("output over the limit of 1 GiB"),
-            Self::GuardDied => f.write_str("its guard was killed"),
-        }
-    }
+    Ok(Some(Body::Inline(line)))
 }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::message::{Ended, Order, Outcome, Spawn};
+use super::message::{Ended, Order, Outcome, Spawn, Started, Word};
 use super::reap;
 use super::spawn::Prepared;
 use crate::chain::RunSpec;
@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 const ORDER_MAX: usize = 128 << 10;
 
 /// Forks the guard; returns in the invoker only.
-pub(super) fn fork(functions: &[RunSpec], socket: OwnedFd) -> io::Result<Pid> {
+pub(super) fn fork(functions: &[Option<RunSpec>], socket: OwnedFd) -> io::Result<Pid> {
     // SAFETY: the process has a single thread (the caller's contract), so
     // the child may go on like any process; it never returns from here.
     match unsafe { nix::unistd::fork()? } {
@@ -39,20 +39,29 @@ pub(super) fn fork(functions: &[RunSpec], socket: OwnedFd) -> io::Result<Pid> {
     }
 }
 
+/// A process that runs.
+struct Held {
+    call: u64,
+    /// A spare end of its stdin, so that it sees no end of input when the
+    /// invoker dies: it is killed first.
+    stdin: Option<OwnedFd>,
+}
+
 struct Process {
-    functions: Vec<Prepared>,
+    /// None for what is only reached by URL.
+    functions: Vec<Option<Prepared>>,
     socket: OwnedFd,
     signals: SignalFd,
-    calls: HashMap<Pid, u64>,
+    calls: HashMap<Pid, Held>,
     /// Where orders are received.
     order: Vec<u8>,
     /// Ends that the invoker has no room for yet. The guard never waits in a
     /// send: the invoker may be waiting for it to take an order.
-    untold: VecDeque<Ended>,
+    untold: VecDeque<Word>,
 }
 
 impl Process {
-    fn set_up(functions: &[RunSpec], socket: OwnedFd) -> io::Result<Self> {
+    fn set_up(functions: &[Option<RunSpec>], socket: OwnedFd) -> io::Result<Self> {
         let socket = keep_only(socket)?;
         nix::sys::prctl::set_name(c"faas-guard")?;
         nix::sys::prctl::set_child_subreaper(true)?;
@@ -62,7 +71,8 @@ impl Process {
         let mut child = SigSet::empty();
         child.add(Signal::SIGCHLD);
         let signals = SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        let functions = functions.iter().map(Prepared::new).collect::<Result<_, _>>()?;
+        let prepare = |spec: &Option<RunSpec>| spec.as_ref().map(Prepared::new).transpose();
+        let functions = functions.iter().map(prepare).collect::<Result<_, _>>()?;
         Ok(Self {
             functions,
             socket,
@@ -102,7 +112,7 @@ impl Process {
 
     /// Takes one order; `false` when no more can come.
     fn obey(&mut self) -> bool {
-        let mut space = cmsg_space!([RawFd; 3]);
+        let mut space = cmsg_space!([RawFd; 4]);
         let (len, fds) = {
             let mut slices = [IoSliceMut::new(&mut self.order)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
@@ -114,30 +124,47 @@ impl Process {
         };
         match Order::decode(&self.order[..len]) {
             None => len > 0,
-            Some(Order::Kill(call)) => {
-                if let Some((pid, _)) = self.calls.iter().find(|(_, held)| **held == call) {
+            Some(Order::Signal(call, signal)) => {
+                if let Some((pid, _)) = self.calls.iter().find(|(_, held)| held.call == call) {
                     // It may have ended in this moment; then its end is told.
-                    let _ = killpg(*pid, Signal::SIGKILL);
+                    let _ = killpg(*pid, Signal::try_from(signal).unwrap_or(Signal::SIGKILL));
+                }
+                true
+            }
+            Some(Order::Release(call)) => {
+                if let Some(held) = self.calls.values_mut().find(|held| held.call == call) {
+                    held.stdin = None;
                 }
                 true
             }
             Some(Order::Spawn(spawn)) => {
-                let call = spawn.call;
-                match self.spawn(spawn, fds) {
-                    Ok(pid) => drop(self.calls.insert(pid, call)),
-                    Err(errno) => {
-                        self.tell(Ended { call, outcome: Outcome::NotStarted(errno as i32) });
-                    }
-                }
+                self.spawn(spawn, fds);
                 true
             }
         }
     }
 
-    fn spawn(&self, spawn: Spawn, fds: Vec<OwnedFd>) -> Result<Pid, Errno> {
-        let function = self.functions.get(spawn.function as usize).ok_or(Errno::EINVAL)?;
+    fn spawn(&mut self, spawn: Spawn, mut fds: Vec<OwnedFd>) {
+        let call = spawn.call;
+        let stdin = (fds.len() == 4).then(|| fds.pop()).flatten();
+        match self.start(spawn, fds) {
+            Ok(pid) => {
+                if stdin.is_some() {
+                    self.tell(Word::Started(Started { call, pid: pid.as_raw() }));
+                }
+                self.calls.insert(pid, Held { call, stdin });
+            }
+            Err(errno) => {
+                let outcome = Outcome::NotStarted(errno as i32);
+                self.tell(Word::Ended(Ended { call, outcome }));
+            }
+        }
+    }
+
+    fn start(&self, spawn: Spawn, fds: Vec<OwnedFd>) -> Result<Pid, Errno> {
+        let function = self.functions.get(spawn.function as usize).and_then(Option::as_ref);
         let fds = <[OwnedFd; 3]>::try_from(fds).map_err(|_| Errno::EMFILE)?;
-        function.start(spawn.env, &fds, getpid())
+        function.ok_or(Errno::EINVAL)?.start(spawn.env, &fds, getpid())
     }
 
     /// Takes note of every process that ended. A call ends with its main
@@ -146,7 +173,7 @@ impl Process {
         let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
         while let Ok(status) = waitid(Id::All, peek) {
             let Some(pid) = status.pid() else { return };
-            let call = self.calls.remove(&pid);
+            let call = self.calls.remove(&pid).map(|held| held.call);
             if call.is_some() {
                 let _ = killpg(pid, Signal::SIGKILL);
             }
@@ -156,13 +183,13 @@ impl Process {
                 _ => continue,
             };
             if let Some(call) = call {
-                self.tell(Ended { call, outcome });
+                self.tell(Word::Ended(Ended { call, outcome }));
             }
         }
     }
 
-    fn tell(&mut self, ended: Ended) {
-        self.untold.push_back(ended);
+    fn tell(&mut self, word: Word) {
+        self.untold.push_back(word);
         self.tell_waiting();
     }
 
@@ -170,8 +197,8 @@ impl Process {
     /// socket; then there is nobody to tell.
     fn tell_waiting(&mut self) {
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        while let Some(ended) = self.untold.front() {
-            match send(self.socket.as_raw_fd(), &ended.encode(), flags) {
+        while let Some(word) = self.untold.front() {
+            match send(self.socket.as_raw_fd(), &word.encode(), flags) {
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR) => {}
                 Ok(_) | Err(_) => drop(self.untold.pop_front()),

@@ -4,8 +4,10 @@
 pub(super) enum Order {
     /// Start a function; its stdin, stdout and stderr come as descriptors.
     Spawn(Spawn),
-    /// Kill a call.
-    Kill(u64),
+    /// Send a signal to a call's process group.
+    Signal(u64, i32),
+    /// Close the spare end of a call's stdin: no more will be written to it.
+    Release(u64),
 }
 
 /// What to start.
@@ -13,6 +15,15 @@ pub(super) struct Spawn {
     pub(super) call: u64,
     pub(super) function: u32,
     pub(super) env: Vec<(String, String)>,
+}
+
+/// A process whose stdin is held has started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// Which call it is for.
+    pub call: u64,
+    /// Its process id.
+    pub pid: i32,
 }
 
 /// A call that ended.
@@ -38,7 +49,10 @@ pub enum Outcome {
 impl Order {
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Kill(call) => [&[0_u8][..], &call.to_le_bytes()].concat(),
+            Self::Signal(call, signal) => {
+                [&[0_u8][..], &call.to_le_bytes(), &signal.to_le_bytes()].concat()
+            }
+            Self::Release(call) => [&[2_u8][..], &call.to_le_bytes()].concat(),
             Self::Spawn(spawn) => {
                 let mut bytes = vec![1_u8];
                 bytes.extend_from_slice(&spawn.call.to_le_bytes());
@@ -58,8 +72,10 @@ impl Order {
         let (kind, rest) = bytes.split_first()?;
         let (call, rest) = rest.split_first_chunk::<8>()?;
         let call = u64::from_le_bytes(*call);
-        if *kind == 0 {
-            return Some(Self::Kill(call));
+        match kind {
+            0 => return Some(Self::Signal(call, i32::from_le_bytes(*rest.first_chunk::<4>()?))),
+            2 => return Some(Self::Release(call)),
+            _ => {}
         }
         let (function, rest) = rest.split_first_chunk::<4>()?;
         let mut texts = rest.split(|&byte| byte == 0);
@@ -72,15 +88,23 @@ impl Order {
     }
 }
 
-impl Ended {
+/// What the guard says.
+#[derive(Clone, Copy)]
+pub(super) enum Word {
+    Started(Started),
+    Ended(Ended),
+}
+
+impl Word {
     pub(super) fn encode(self) -> [u8; 13] {
-        let (kind, value) = match self.outcome {
-            Outcome::Exit(code) => (0, code),
-            Outcome::Signal(signal) => (1, signal),
-            Outcome::NotStarted(errno) => (2, errno),
+        let (call, kind, value) = match self {
+            Self::Ended(Ended { call, outcome: Outcome::Exit(code) }) => (call, 0, code),
+            Self::Ended(Ended { call, outcome: Outcome::Signal(signal) }) => (call, 1, signal),
+            Self::Ended(Ended { call, outcome: Outcome::NotStarted(errno) }) => (call, 2, errno),
+            Self::Started(Started { call, pid }) => (call, 3, pid),
         };
         let mut bytes = [0; 13];
-        bytes[..8].copy_from_slice(&self.call.to_le_bytes());
+        bytes[..8].copy_from_slice(&call.to_le_bytes());
         bytes[8] = kind;
         bytes[9..].copy_from_slice(&value.to_le_bytes());
         bytes
@@ -89,12 +113,14 @@ impl Ended {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (call, rest) = bytes.split_first_chunk::<8>()?;
         let (kind, rest) = rest.split_first()?;
+        let call = u64::from_le_bytes(*call);
         let value = i32::from_le_bytes(*rest.first_chunk::<4>()?);
         let outcome = match kind {
             0 => Outcome::Exit(value),
             1 => Outcome::Signal(value),
-            _ => Outcome::NotStarted(value),
+            2 => Outcome::NotStarted(value),
+            _ => return Some(Self::Started(Started { call, pid: value })),
         };
-        Some(Self { call: u64::from_le_bytes(*call), outcome })
+        Some(Self::Ended(Ended { call, outcome }))
     }
 }

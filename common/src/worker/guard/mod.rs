@@ -13,10 +13,10 @@ mod message;
 mod reap;
 mod spawn;
 
-pub use message::{Ended, Outcome};
+pub use message::{Ended, Outcome, Started};
 
 use crate::chain::RunSpec;
-use message::{Order, Spawn};
+use message::{Order, Spawn, Word};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::sockopt::SendTimeout;
@@ -41,7 +41,7 @@ pub struct Guard {
     pid: Pid,
 }
 
-/// The three descriptors a function starts with.
+/// The descriptors a function starts with.
 #[derive(Debug)]
 pub struct Stdio {
     /// Its stdin.
@@ -50,11 +50,17 @@ pub struct Stdio {
     pub stdout: OwnedFd,
     /// Its stderr.
     pub stderr: OwnedFd,
+    /// The other end of its stdin, where that is a pipe which stays open: the
+    /// guard keeps a copy, so that the function sees no end of input when the
+    /// invoker is killed. Its start is told as [`Report::Started`].
+    pub held: Option<OwnedFd>,
 }
 
 /// What came from the guard.
 #[derive(Debug)]
 pub enum Report {
+    /// A process whose stdin is held has started.
+    Started(Started),
     /// A call ended.
     Ended(Ended),
     /// Nothing more for now.
@@ -64,12 +70,12 @@ pub enum Report {
 }
 
 impl Guard {
-    /// Starts a guard that can run `functions`. The calling process must
-    /// have a single thread.
+    /// Starts a guard that can run `functions` (none for what is only reached
+    /// by URL). The calling process must have a single thread.
     ///
     /// # Errors
     /// No processes or descriptors left.
-    pub fn start(functions: &[RunSpec]) -> io::Result<Self> {
+    pub fn start(functions: &[Option<RunSpec>]) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         nix::sys::prctl::set_child_subreaper(true)?;
@@ -92,8 +98,18 @@ impl Guard {
         stdio: &Stdio,
     ) -> io::Result<()> {
         let order = Order::Spawn(Spawn { call, function: function as u32, env }).encode();
-        let fds = [stdio.stdin.as_raw_fd(), stdio.stdout.as_raw_fd(), stdio.stderr.as_raw_fd()];
+        let fds = [&stdio.stdin, &stdio.stdout, &stdio.stderr].into_iter().chain(&stdio.held);
+        let fds: Vec<_> = fds.map(AsRawFd::as_raw_fd).collect();
         self.send(&order, &[ControlMessage::ScmRights(&fds)])
+    }
+
+    /// Closes the guard's copy of a call's stdin: when ours closes too, the
+    /// function sees the end of its input.
+    ///
+    /// # Errors
+    /// The guard is gone.
+    pub fn release(&self, call: u64) -> io::Result<()> {
+        self.send(&Order::Release(call).encode(), &[])
     }
 
     /// Kills a call's process and its whole group.
@@ -101,7 +117,15 @@ impl Guard {
     /// # Errors
     /// The guard is gone.
     pub fn kill(&self, call: u64) -> io::Result<()> {
-        self.send(&Order::Kill(call).encode(), &[])
+        self.send(&Order::Signal(call, Signal::SIGKILL as i32).encode(), &[])
+    }
+
+    /// Asks a call's process and its whole group to end.
+    ///
+    /// # Errors
+    /// The guard is gone.
+    pub fn terminate(&self, call: u64) -> io::Result<()> {
+        self.send(&Order::Signal(call, Signal::SIGTERM as i32).encode(), &[])
     }
 
     fn send(&self, order: &[u8], control: &[ControlMessage<'_>]) -> io::Result<()> {
@@ -132,7 +156,11 @@ impl Guard {
         loop {
             return match recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => Report::Died,
-                Ok(len) => Ended::decode(&bytes[..len]).map_or(Report::Nothing, Report::Ended),
+                Ok(len) => match Word::decode(&bytes[..len]) {
+                    Some(Word::Ended(ended)) => Report::Ended(ended),
+                    Some(Word::Started(started)) => Report::Started(started),
+                    None => Report::Nothing,
+                },
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EAGAIN) => Report::Nothing,
                 Err(_) => Report::Died,

@@ -1,6 +1,7 @@
 //! The same chain by our invokers: one process for each function of a run.
 
-use super::{BODY, PATIENCE, Subject};
+use crate::program::Program;
+use crate::subject::{BODY, PATIENCE, Subject};
 use faas_common::chain::route::Router;
 use faas_common::chain::{Chain, Scopes, naming, parse_text};
 use faas_common::event::credit::Credit;
@@ -17,6 +18,7 @@ use std::time::Instant;
 /// A run of a chain of `cat`s.
 pub struct Ours {
     chain: Chain,
+    scopes: Scopes,
     run: String,
     folder: tempfile::TempDir,
     invokers: Vec<Child>,
@@ -28,9 +30,9 @@ pub struct Ours {
     sent: u64,
 }
 
-fn chain_text(hops: usize) -> String {
+fn chain_text(hops: usize, program: &Program) -> String {
     let functions: Vec<String> =
-        (0..hops).map(|i| format!("\"f{i}\": {{ \"run\": [\"cat\"] }}")).collect();
+        (0..hops).map(|i| format!("\"f{i}\": {}", program.json())).collect();
     let rules: Vec<String> =
         (1..hops).map(|i| format!("{{ \"from\": \"f{}\", \"to\": \"f{i}\" }}", i - 1)).collect();
     format!(
@@ -42,9 +44,9 @@ fn chain_text(hops: usize) -> String {
 
 impl Ours {
     /// Opens the run and starts an invoker for each function.
-    pub fn start(hops: usize) -> Self {
+    pub fn start(hops: usize, program: &Program) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (file, text) = (folder.path().join("chain.json"), chain_text(hops));
+        let (file, text) = (folder.path().join("chain.json"), chain_text(hops, program));
         std::fs::write(&file, &text).expect("the chain file can be written");
         let chain = parse_text(&text, folder.path()).expect("the chain is valid");
         let run = format!("bench-{}-{hops}", std::process::id());
@@ -57,6 +59,7 @@ impl Ours {
         let reply = connection.open_receive(&naming::reply(&run)).expect("the reply queue");
         connection.listen(reply, true).expect("it listens");
         Self {
+            scopes: Scopes::of(&chain),
             chain,
             run,
             folder,
@@ -87,6 +90,10 @@ fn invoker(file: &Path, run: &str, function: &str) -> Child {
 }
 
 impl Subject for Ours {
+    fn name(&self) -> &'static str {
+        "ours"
+    }
+
     fn send(&mut self) {
         self.sent += 1;
         let event =
@@ -97,7 +104,7 @@ impl Subject for Ours {
             credit: Credit::whole(),
             ..Control::default()
         };
-        let outputs = Router { chain: &self.chain, scopes: &Scopes::of(&self.chain) }
+        let outputs = Router { chain: &self.chain, scopes: &self.scopes }
             .start(&event, &control, &self.chain.start)
             .into_iter()
             .map(|emission| Outgoing { queue: self.start, event: emission.event })

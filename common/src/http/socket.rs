@@ -1,0 +1,116 @@
+//! A socket that never blocks. Nothing is woken from here: the descriptor is
+//! in the caller's epoll set, edge-triggered, and whoever sees it ready polls
+//! the task again.
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, setsockopt, socket,
+    sockopt,
+};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Socket(TcpStream);
+
+impl Socket {
+    /// Around a connection that does not block, and another handle of it for
+    /// the epoll set.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn of(stream: TcpStream) -> io::Result<(Self, TcpStream)> {
+        stream.set_nonblocking(true)?;
+        // Requests and answers are whole; waiting to fill a packet helps nobody.
+        stream.set_nodelay(true)?;
+        let handle = stream.try_clone()?;
+        Ok((Self(stream), handle))
+    }
+
+    /// Begins to connect; a refusal shows when it is first written to.
+    ///
+    /// # Errors
+    /// No descriptors left, or the address cannot be reached at all.
+    pub fn connect(address: SocketAddr) -> io::Result<(Self, TcpStream)> {
+        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(family, SockType::Stream, flags, None)?;
+        setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
+        let connected = match address {
+            SocketAddr::V4(address) => connect(fd.as_raw_fd(), &SockaddrIn::from(address)),
+            SocketAddr::V6(address) => connect(fd.as_raw_fd(), &SockaddrIn6::from(address)),
+        };
+        match connected {
+            Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Self::of(TcpStream::from(fd))
+    }
+}
+
+/// What would block is pending; the epoll set tells when to try again.
+fn pending<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        other => Poll::Ready(other),
+    }
+}
+
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+impl Read for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut chunk = [0_u8; 16 << 10];
+        let room = buffer.remaining().min(chunk.len());
+        pending(uninterrupted(|| self.0.read(&mut chunk[..room])))
+            .map_ok(|len| buffer.put_slice(&chunk[..len]))
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        pending(uninterrupted(|| self.0.write(bytes)))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        pending(uninterrupted(|| self.0.write_vectored(slices)))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The other side may have closed first.
+        let _ = self.0.shutdown(std::net::Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,333 @@
+//! A filter: one warm process, a line in, a line out.
+//!
+//! A stray or missing line must never shift later answers to the wrong
+//! message. So a line is sent only to a process that waits for input and has
+//! nothing left to say, and an answer counts once the process waits again
+//! ([`stance`]); everything else is a breach of the protocol, for which the
+//! process is killed. Programs that cannot be watched (a shell around a
+//! pipeline, a container) are trusted with that.
+
+pub mod cure;
+pub mod lines;
+pub mod stance;
+
+pub use lines::Breach;
+
+use super::guard::{Guard, Stdio};
+use super::output::{capacity, drain, input_pipe, output_pipe};
+use super::stderr::Stderr;
+use super::token;
+use crate::event::{Event, Show, print_envelope};
+use crate::limits::{ANSWER_HELD_MAX_MS, FILTER_ASK_MAX_MS, FILTER_OPAQUE_MS};
+use crate::poll::{Interest, Poller};
+use lines::Lines;
+use stance::{Stance, Watch};
+use std::fs::File;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// How often a process is looked at before its turn comes again later.
+const LOOKS_AT_ONCE: u32 = 30;
+
+/// How far a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Started; it has not asked for input yet.
+    Booting,
+    /// Up.
+    Up,
+    /// Its input has ended.
+    Leaving,
+}
+
+/// What came of a look at a process.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Answers that count, by call.
+    pub answers: Vec<(u64, Vec<u8>)>,
+    /// It broke the protocol.
+    pub breach: Option<Breach>,
+    /// It is to be looked at again in a moment.
+    pub again: bool,
+    /// How long it took to ask for its first line, when it just did.
+    pub booted: Option<Duration>,
+}
+
+/// A running filter.
+#[derive(Debug)]
+pub struct Filter {
+    stdin: Option<File>,
+    stdout: Option<File>,
+    /// Its log.
+    pub stderr: Stderr,
+    lines: Lines,
+    by_id: bool,
+    phase: Phase,
+    began: Instant,
+    watch: Option<Watch>,
+    /// Set for a process that cannot be watched.
+    is_opaque: bool,
+    /// Since when it waits for something else than its input.
+    elsewhere_since: Option<Instant>,
+    /// Whether it was seen waiting for input since its last answer.
+    is_settled: bool,
+    /// When its last answer came.
+    answered: Option<Instant>,
+    /// Lines to be sent, as far as they are not.
+    unsent: Vec<u8>,
+    sent: usize,
+    /// Whether room in its stdin is waited for.
+    wants_room: bool,
+}
+
+/// A function's input as a line of its filter.
+///
+/// # Errors
+/// Why there is no such line.
+pub fn line_of(event: &Event, whole_event: bool) -> Result<Vec<u8>, String> {
+    if whole_event {
+        let mut line = Vec::new();
+        print_envelope(event, Show { exact: true, control: false }, &mut line)
+            .map_err(|error| error.to_string())?;
+        return Ok(line);
+    }
+    let Some(body) = &event.body else { return Ok(b"\n".to_vec()) };
+    let bytes = body.load().map_err(|error| crate::error::plain_io(&error))?;
+    if bytes.contains(&b'\n') {
+        return Err("filter: a body with a line break is no line".to_owned());
+    }
+    let mut line = Vec::with_capacity(bytes.len() + 1);
+    line.extend_from_slice(&bytes);
+    line.push(b'\n');
+    Ok(line)
+}
+
+impl Filter {
+    /// Starts a process; `base` is its token, `by_id` whether it may have
+    /// several lines in flight.
+    ///
+    /// # Errors
+    /// No descriptors left, or no guard.
+    pub fn start(
+        guard: &Guard,
+        poller: &Poller,
+        base: u64,
+        process: (u64, usize),
+        env: Vec<(String, String)>,
+        by_id: bool,
+    ) -> io::Result<Self> {
+        let (their_stdin, stdin, spare) = input_pipe()?;
+        let (stdout, their_stdout) = output_pipe()?;
+        let (stderr, their_stderr) = output_pipe()?;
+        poller.add(&stdout, base | token::STDOUT, Interest::Read)?;
+        poller.add(&stderr, base | token::STDERR, Interest::Read)?;
+        let stdio = Stdio {
+            stdin: their_stdin,
+            stdout: their_stdout,
+            stderr: their_stderr,
+            held: Some(spare),
+        };
+        guard.spawn(process.0, process.1, env, &stdio)?;
+        Ok(Self {
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Stderr::new(stderr),
+            lines: Lines::new(by_id),
+            by_id,
+            phase: Phase::Booting,
+            began: Instant::now(),
+            watch: None,
+            is_opaque: false,
+            elsewhere_since: None,
+            is_settled: false,
+            answered: None,
+            unsent: Vec::new(),
+            sent: 0,
+            wants_room: false,
+        })
+    }
+
+    /// It runs, under this process id.
+    pub fn started(&mut self, pid: i32) {
+        self.watch = Some(Watch::of(pid));
+    }
+
+    /// A line for it; it is sent when the process is ready for it.
+    pub fn ask(&mut self, call: u64, id: &str, line: &[u8]) {
+        if self.lines.in_flight() == 0 {
+            self.stderr.begin_call();
+        }
+        self.lines.ask(call, id);
+        self.unsent.extend_from_slice(line);
+    }
+
+    /// Calls without an accepted answer.
+    pub fn in_flight(&self) -> usize {
+        self.lines.in_flight()
+    }
+
+    /// Whether lines can still be sent to it.
+    pub fn is_open(&self) -> bool {
+        self.phase != Phase::Leaving
+    }
+
+    /// How long it has been up without asking for its first line.
+    pub fn is_booting(&self) -> bool {
+        self.phase == Phase::Booting
+    }
+
+    /// Ends its input, for good.
+    pub fn leave(&mut self) {
+        self.phase = Phase::Leaving;
+        self.stdin = None;
+    }
+
+    /// Hears it out and sends what it is ready for.
+    pub fn step(&mut self, poller: &Poller, base: u64) -> Step {
+        let mut step = Step::default();
+        if let Err(breach) = self.hear().and_then(|()| self.go_on(&mut step)) {
+            step.answers.extend(if self.by_id { self.lines.accept() } else { Vec::new() });
+            step.breach = Some(breach);
+            return step;
+        }
+        self.send(poller, base);
+        step
+    }
+
+    /// What is left once its process is gone: the answers that were whole,
+    /// and the calls that have none.
+    pub fn finish(&mut self) -> (Step, Vec<u64>) {
+        let mut step = Step::default();
+        let mut said = Vec::new();
+        let left = capacity(self.stdout.as_ref());
+        drain(&mut self.stdout, &mut said, left);
+        step.breach = self.lines.hear(&said).err();
+        if step.breach.is_none() || self.by_id {
+            step.answers = self.lines.accept();
+        }
+        (step, self.lines.abandon())
+    }
+
+    fn hear(&mut self) -> Result<(), Breach> {
+        let mut said = Vec::new();
+        drain(&mut self.stdout, &mut said, 1 << 20);
+        if said.is_empty() || self.phase == Phase::Leaving {
+            return Ok(());
+        }
+        let had_answer = self.lines.has_answer();
+        self.lines.hear(&said)?;
+        if self.lines.has_answer() && !had_answer {
+            self.answered = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, step: &mut Step) -> Result<(), Breach> {
+        if self.phase == Phase::Booting && !self.has_booted(step)? {
+            step.again = true;
+            return Ok(());
+        }
+        if !self.lines.has_answer() {
+            return Ok(());
+        }
+        if self.by_id || self.is_opaque || self.waits_with_nothing_to_say()? {
+            self.is_settled = true;
+        } else if self
+            .answered
+            .is_some_and(|at| at.elapsed().as_millis() < ANSWER_HELD_MAX_MS.into())
+        {
+            step.again = true;
+            return Ok(());
+        } else {
+            self.is_settled = false;
+        }
+        step.answers = self.lines.accept();
+        step.again = !self.unsent.is_empty() && !self.is_settled;
+        Ok(())
+    }
+
+    /// Whether it asks for its first line.
+    fn has_booted(&mut self, step: &mut Step) -> Result<bool, Breach> {
+        if self.watch.is_none() {
+            return Ok(false);
+        }
+        let waits = self.waits_with_nothing_to_say()?;
+        let stuck = self
+            .elsewhere_since
+            .is_some_and(|since| since.elapsed() >= Duration::from_millis(FILTER_OPAQUE_MS));
+        if !waits && !stuck {
+            return Ok(false);
+        }
+        self.is_opaque |= stuck && !waits;
+        self.is_settled = true;
+        self.phase = Phase::Up;
+        step.booted = Some(self.began.elapsed());
+        Ok(true)
+    }
+
+    /// Looks whether it waits for input; what it said before counts as heard.
+    fn waits_with_nothing_to_say(&mut self) -> Result<bool, Breach> {
+        let Some(watch) = &self.watch else { return Ok(false) };
+        for look in 0..LOOKS_AT_ONCE {
+            match watch.look() {
+                Stance::Waits => {
+                    self.elsewhere_since = None;
+                    self.hear()?;
+                    return Ok(true);
+                }
+                Stance::Unknown => {
+                    self.is_opaque = true;
+                    return Ok(true);
+                }
+                Stance::Busy => self.elsewhere_since = None,
+                Stance::Elsewhere => {
+                    self.elsewhere_since.get_or_insert_with(Instant::now);
+                }
+            }
+            if self.phase == Phase::Booting && look > 2 {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        Ok(false)
+    }
+
+    /// Whether the next line may be sent.
+    fn is_ready(&mut self) -> bool {
+        if self.phase != Phase::Up || self.is_opaque || self.by_id || self.is_settled {
+            return self.phase == Phase::Up;
+        }
+        let late =
+            self.answered.is_none_or(|at| at.elapsed() >= Duration::from_millis(FILTER_ASK_MAX_MS));
+        // A breach shows when its answer is heard.
+        self.is_settled = late || self.waits_with_nothing_to_say().unwrap_or(true);
+        self.is_settled
+    }
+
+    fn send(&mut self, poller: &Poller, base: u64) {
+        if self.unsent.is_empty() || !self.is_ready() {
+            return;
+        }
+        let Some(stdin) = &mut self.stdin else { return };
+        while self.sent < self.unsent.len() {
+            match stdin.write(&self.unsent[self.sent..]) {
+                Ok(len) => self.sent += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !std::mem::replace(&mut self.wants_room, true) {
+                        // It is in the set at most once.
+                        let _ = poller.add(&*stdin, base | token::STDIN, Interest::Write);
+                    }
+                    return;
+                }
+                // It closed its stdin: its end will be told.
+                Err(_) => break,
+            }
+        }
+        if std::mem::take(&mut self.wants_room) {
+            poller.remove(&*stdin);
+        }
+        self.unsent.clear();
+        self.sent = 0;
+    }
+}
