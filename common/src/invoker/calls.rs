@@ -121,7 +121,7 @@ impl Invoker {
         match self.calls.get(&call) {
             Some((_, Running::Filter(process))) => {
                 let process = *process;
-                self.condemn(process, Some(call), CallEnd::Killed(Kill::Timeout));
+                self.filter_timed_out(process, call);
             }
             Some((_, Running::Exec(_))) => self.kill(call, Kill::Timeout),
             Some((_, Running::Web(_))) => {

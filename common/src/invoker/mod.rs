@@ -285,6 +285,7 @@ impl Invoker {
 
     fn look_after(&mut self) -> std::result::Result<(), QueueError> {
         self.looked = Instant::now();
+        self.look_for_silence();
         let notices = match (self.desk.look_after(), &self.until.run) {
             // The run is over: there is nothing to do and nobody to tell.
             (Err(QueueError::Removed { .. }), Some(_)) => {

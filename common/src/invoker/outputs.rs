@@ -2,7 +2,7 @@
 
 use crate::chain::{Emit, Empty, Function};
 use crate::event::shape::{self, InShape, Origin, Splitter};
-use crate::event::{Body, CONTROL_PREFIX, Event, detect_type};
+use crate::event::{Body, CONTROL_PREFIX, Event, MediaKind, detect_type, media_kind};
 use crate::limits;
 use crate::worker::end::Output;
 
@@ -27,7 +27,11 @@ pub fn parse(
             return Ok(events.into_iter().map(|event| child.adopt(event)).collect());
         }
         Output::Printed(bytes) => (None, bytes, exact),
-        Output::Sent(media, bytes) => (media, bytes, true),
+        // What is text for people ends in a line feed, here as there.
+        Output::Sent(media, bytes) => {
+            let is_text = media.as_deref().is_none_or(is_textual);
+            (media, bytes, exact || !is_text)
+        }
     };
     if bytes.is_empty() && function.empty == Empty::End {
         return Ok(Vec::new());
@@ -54,6 +58,10 @@ pub fn parse(
             })
             .collect(),
     }
+}
+
+fn is_textual(media: &str) -> bool {
+    media.starts_with("text/") || media_kind(Some(media)) == MediaKind::Json
 }
 
 /// What an output has from the event it follows from.

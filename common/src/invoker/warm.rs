@@ -6,7 +6,7 @@ use super::{Invoker, Running, Work};
 use crate::chain::{ExitAction, FunctionInput, KeepWarm, WorkerKind};
 use crate::limits::FAREWELL_MAX_MS;
 use crate::queue::QueueError;
-use crate::worker::end::{CallEnd, Output};
+use crate::worker::end::{CallEnd, Kill, Output};
 use crate::worker::environment;
 use crate::worker::filter::{self, Filter};
 use crate::worker::guard::{Ended, Outcome, Report};
@@ -17,6 +17,14 @@ use std::time::{Duration, Instant};
 
 /// How soon a process that was not ready is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// After which silence a person is told of it.
+const SILENT_AFTER_MS: u64 = 1_000;
+
+/// What a filter does that holds its output back.
+const SILENT: &str = "it took a line and waits for the next one without an answer: if it holds its \
+    output back, make it print line by line (stdbuf -oL, jq --unbuffered, perl's $| = 1, a flush); \
+    if it does not answer every line, it is no filter, but fine as exec";
 
 /// A filter of one of the served functions.
 pub(super) struct Warm {
@@ -29,6 +37,7 @@ pub(super) struct Warm {
     pub(super) condemned: Option<(Option<u64>, CallEnd)>,
     is_look_set: bool,
     is_idle_set: bool,
+    was_silence_said: bool,
 }
 
 impl Warm {
@@ -92,7 +101,7 @@ impl Invoker {
         };
         if let Some(warm) = self.filters.get_mut(&process) {
             warm.is_alone = is_alone;
-            warm.filter.ask(call, &work.event.id, &line);
+            warm.filter.ask(call, &work.event.id, line);
         }
         Ok((call, Running::Filter(process)))
     }
@@ -115,6 +124,7 @@ impl Invoker {
             condemned: None,
             is_look_set: false,
             is_idle_set: false,
+            was_silence_said: false,
         };
         self.filters.insert(process, warm);
         Ok(process)
@@ -197,6 +207,32 @@ impl Invoker {
         }
     }
 
+    /// A call of a filter took longer than its timeout.
+    pub(super) fn filter_timed_out(&mut self, process: u64, call: u64) {
+        let is_silent = self.filters.get(&process).is_some_and(|warm| warm.filter.is_silent(0));
+        let end = if is_silent {
+            CallEnd::Protocol(format!("timeout: {SILENT}"))
+        } else {
+            CallEnd::Killed(Kill::Timeout)
+        };
+        self.condemn(process, Some(call), end);
+    }
+
+    /// Tells a person early what a filter's silence may mean.
+    pub(super) fn look_for_silence(&mut self) {
+        let silent = |warm: &Warm| {
+            !warm.was_silence_said && warm.is_open() && warm.filter.is_silent(SILENT_AFTER_MS)
+        };
+        let found: Vec<u64> =
+            self.filters.iter().filter(|(_, warm)| silent(warm)).map(|(p, _)| *p).collect();
+        for process in found {
+            self.say_of(process, SILENT);
+            if let Some(warm) = self.filters.get_mut(&process) {
+                warm.was_silence_said = true;
+            }
+        }
+    }
+
     /// Kills a process; the calls in flight end when it is gone.
     pub(super) fn condemn(&mut self, process: u64, culprit: Option<u64>, end: CallEnd) {
         if let Some(warm) = self.filters.get_mut(&process)
@@ -250,9 +286,13 @@ impl Invoker {
                 Some(end) => self.end_call(call, work, end, Output::default(), tail.clone())?,
             }
         }
-        for call in lost {
+        for (call, had_chance) in lost {
             let Some((work, _)) = self.calls.remove(&call) else { continue };
-            let end = warm.end_of(call).unwrap_or_else(|| crash.clone());
+            let end = if had_chance {
+                warm.end_of(call).unwrap_or_else(|| crash.clone())
+            } else {
+                CallEnd::Bystander
+            };
             self.end_call(call, work, end, Output::default(), tail.clone())?;
         }
         Ok(())

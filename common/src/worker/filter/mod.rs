@@ -73,11 +73,15 @@ pub struct Filter {
     is_settled: bool,
     /// When its last answer came.
     answered: Option<Instant>,
-    /// Lines to be sent, as far as they are not.
+    /// Calls whose lines were not sent at all, for the process is not ready.
+    waiting: Vec<(u64, String, Vec<u8>)>,
+    /// What is being sent.
     unsent: Vec<u8>,
     sent: usize,
     /// Whether room in its stdin is waited for.
     wants_room: bool,
+    /// When a line was sent last.
+    asked: Option<Instant>,
 }
 
 /// A function's input as a line of its filter.
@@ -141,9 +145,11 @@ impl Filter {
             elsewhere_since: None,
             is_settled: false,
             answered: None,
+            waiting: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
             wants_room: false,
+            asked: None,
         })
     }
 
@@ -153,17 +159,24 @@ impl Filter {
     }
 
     /// A line for it; it is sent when the process is ready for it.
-    pub fn ask(&mut self, call: u64, id: &str, line: &[u8]) {
-        if self.lines.in_flight() == 0 {
+    pub fn ask(&mut self, call: u64, id: &str, line: Vec<u8>) {
+        if self.in_flight() == 0 {
             self.stderr.begin_call();
         }
-        self.lines.ask(call, id);
-        self.unsent.extend_from_slice(line);
+        self.waiting.push((call, id.to_owned(), line));
     }
 
     /// Calls without an accepted answer.
     pub fn in_flight(&self) -> usize {
-        self.lines.in_flight()
+        self.lines.in_flight() + self.waiting.len()
+    }
+
+    /// Whether it took a line, so long ago, and waits for the next one without
+    /// an answer: it holds its output back, or does not answer every line.
+    pub fn is_silent(&self, for_ms: u64) -> bool {
+        let is_due = self.asked.is_some_and(|at| at.elapsed().as_millis() >= for_ms.into());
+        let waits = || self.watch.as_ref().is_some_and(|watch| watch.look() == Stance::Waits);
+        is_due && self.unsent.is_empty() && self.lines.in_flight() > 0 && waits()
     }
 
     /// Whether lines can still be sent to it.
@@ -191,12 +204,13 @@ impl Filter {
             return step;
         }
         self.send(poller, base);
+        step.again |= !self.waiting.is_empty();
         step
     }
 
     /// What is left once its process is gone: the answers that were whole,
-    /// and the calls that have none.
-    pub fn finish(&mut self) -> (Step, Vec<u64>) {
+    /// and the calls that have none, with whether the process had its chance.
+    pub fn finish(&mut self) -> (Step, Vec<(u64, bool)>) {
         let mut step = Step::default();
         let mut said = Vec::new();
         let left = capacity(self.stdout.as_ref());
@@ -205,7 +219,12 @@ impl Filter {
         if step.breach.is_none() || self.by_id {
             step.answers = self.lines.accept();
         }
-        (step, self.lines.abandon())
+        // One that never asked for a line has failed whoever waits for it.
+        let had_chance = self.phase == Phase::Booting;
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let asked = self.lines.abandon().into_iter().map(|call| (call, true));
+        let lost = asked.chain(waiting.map(|(call, ..)| (call, had_chance))).collect();
+        (step, lost)
     }
 
     fn hear(&mut self) -> Result<(), Breach> {
@@ -242,7 +261,6 @@ impl Filter {
             self.is_settled = false;
         }
         step.answers = self.lines.accept();
-        step.again = !self.unsent.is_empty() && !self.is_settled;
         Ok(())
     }
 
@@ -305,7 +323,14 @@ impl Filter {
     }
 
     fn send(&mut self, poller: &Poller, base: u64) {
-        if self.unsent.is_empty() || !self.is_ready() {
+        if !self.waiting.is_empty() && self.is_ready() {
+            for (call, id, line) in self.waiting.drain(..) {
+                self.lines.ask(call, &id);
+                self.unsent.extend_from_slice(&line);
+            }
+            (self.is_settled, self.asked) = (false, Some(Instant::now()));
+        }
+        if self.unsent.is_empty() {
             return;
         }
         let Some(stdin) = &mut self.stdin else { return };

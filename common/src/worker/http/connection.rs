@@ -56,6 +56,8 @@ pub struct Connection {
     exchange: Option<Task<Answer>>,
     alarm: Arc<Alarm>,
     calls: u64,
+    /// What ended the connection, if it did not just close.
+    failure: Option<String>,
 }
 
 impl Connection {
@@ -78,6 +80,7 @@ impl Connection {
             exchange: None,
             alarm,
             calls: 0,
+            failure: None,
         })
     }
 
@@ -125,20 +128,31 @@ impl Connection {
         loop {
             self.alarm.take();
             if let Some(driver) = &mut self.driver
-                && task::poll(&self.alarm, driver).is_ready()
+                && let Poll::Ready(ended) = task::poll(&self.alarm, driver)
             {
                 self.driver = None;
+                self.failure = ended.err().map(|error| innermost(&error));
             }
             if let Some(exchange) = &mut self.exchange
                 && let Poll::Ready((sender, came)) = task::poll(&self.alarm, exchange)
             {
                 self.exchange = None;
                 self.sender = Some(sender);
-                answer = Some(came);
+                answer = Some(self.explained(came));
             }
             if !self.alarm.take() {
                 return answer;
             }
+        }
+    }
+
+    /// A first call that was never taken failed for what ended the connection.
+    fn explained(&self, came: Result<Reply, Trouble>) -> Result<Reply, Trouble> {
+        match (came, &self.failure) {
+            (Err(Trouble::Stale), Some(reason)) if !self.was_used() => {
+                Err(Trouble::Failed(reason.clone()))
+            }
+            (came, _) => came,
         }
     }
 }
