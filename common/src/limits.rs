@@ -86,6 +86,23 @@ pub const FILTER_OPAQUE_MS: u64 = 100;
 /// once its input has ended, in milliseconds.
 pub const FAREWELL_MAX_MS: u64 = 1_000;
 
+/// Connections that an HTTP trigger serves at once; others wait to be accepted.
+pub const VISITORS_MAX: usize = 1_000;
+
+/// Longest body of a request to an HTTP trigger, unless it is told otherwise.
+pub const REQUEST_BODY_MAX: u64 = 16 << 20;
+
+/// How long the headers of a request may take, and a connection may be idle,
+/// in milliseconds.
+pub const REQUEST_HEADERS_MAX_MS: u64 = 10_000;
+
+/// How long the body of a request may take, in milliseconds.
+pub const REQUEST_BODY_MAX_MS: u64 = 60_000;
+
+/// How long a request waits for room in the first queue before it is turned
+/// away, in milliseconds.
+pub const REQUEST_ACCEPT_MAX_MS: u64 = 5_000;
+
 /// How often an invoker of a run may be started again, over the attempts its
 /// messages have, while nothing comes back from the run at all.
 pub const RESTARTS_MAX: u32 = 5;

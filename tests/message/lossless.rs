@@ -124,6 +124,7 @@ proptest! {
             deadline_us: started / 2, sender: (hop % 2 == 0).then_some(hop),
             token: [None, Some(Token::Absent), Some(Token::Failed)][hop as usize % 3],
             gathered: hop % 5 == 0,
+            reply: if hop % 7 == 0 { "4d2c".into() } else { String::new() },
         }));
         let bytes = frame::encode(&event).expect("a body in memory can be encoded");
         prop_assert_eq!(frame::decode(&bytes), Ok((event, frame::Place::Inside)));

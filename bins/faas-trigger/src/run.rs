@@ -1,41 +1,58 @@
 //! From flags to a trigger.
 
 use crate::cli::Cli;
+use faas_common::chain::Chain;
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::{named_queue, queue_url};
+use faas_common::cli::shared::{named_queue, queue_url, ready};
 use faas_common::error::Failure;
 use faas_common::event::shape::InShape;
 use faas_common::exit::Exit;
 use faas_common::invoker::watchdog;
+use faas_common::limits;
 use faas_common::poll::Poller;
 use faas_common::queue::pipe::{PipeConnection, SourceOptions};
 use faas_common::queue::{self, Desk, Port, QueueUrl};
 use faas_common::runner::join;
 use faas_common::transfer::{Transfer, Until, Window};
+use faas_common::trigger::tick::Ticks;
+use faas_common::trigger::web::{Listen, WebOptions, WebTrigger};
 use faas_common::trigger::{Destination, Progress, Trigger};
 use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a request waits for its results.
+const WAIT: Duration = Duration::from_secs(30);
 
 pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
-    let chain = match &cli.chain {
+    // A run knows its chain file.
+    let file = match (&cli.chain, &cli.run) {
+        (Some(file), _) => Some(file.clone()),
+        (None, Some(run)) => Some(join::file_of(run).map_err(|failure| vec![failure])?),
+        (None, None) => None,
+    };
+    let chain = match &file {
         Some(file) => Some(join::load_chain(file, "start")?),
         None => None,
     };
+    let listen = Listen::parse(&cli.source).map_err(|failure| vec![failure])?;
     let work = || -> Result<Exit, Failure> {
         let poller = Poller::new().map_err(|e| Failure::io("open", "an epoll set", &e))?;
         let poller = Rc::new(poller);
         let mut desk = Desk::new(poller.clone());
+        if let Some(listen) = listen {
+            let destination = destination(&cli, chain.as_ref(), file.as_deref(), &mut desk)?;
+            return serve(&cli, listen, destination, desk, poller);
+        }
+        if cli.wait {
+            return Err(Failure::new(Exit::Usage, "wait for", "results", "nobody asked by HTTP")
+                .cure("faas-trigger http://127.0.0.1:8080/orders --run NAME --wait"));
+        }
         desk.fail_without_room();
         let from = open_source(&cli, &mut desk)?;
-        let destination = match (&chain, &cli.chain, &cli.run, &cli.to) {
-            (Some(chain), Some(file), Some(run), _) => {
-                join::check_run(chain, run, file)?;
-                Destination::run(chain, run, &mut desk)?
-            }
-            (_, _, _, Some(to)) => Destination::Queue(open_target(to, &mut desk)?),
-            _ => return Err(Failure::new(Exit::Usage, "send", "events", "no target was given")),
-        };
+        let destination = destination(&cli, chain.as_ref(), file.as_deref(), &mut desk)?;
+        ready(cli.ready_fd)?;
         let until = Until { count: cli.count, timeout: cli.timeout };
         let log = Log::new("faas-trigger", cli.quiet);
         let target = cli.to.clone().or(cli.run.clone()).unwrap_or_default();
@@ -58,9 +75,54 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
     work().map_err(|failure| vec![failure])
 }
 
+fn destination(
+    cli: &Cli,
+    chain: Option<&Chain>,
+    file: Option<&Path>,
+    desk: &mut Desk,
+) -> Result<Destination, Failure> {
+    match (chain, file, &cli.run, &cli.to) {
+        (Some(chain), Some(file), Some(run), _) => {
+            join::check_run(chain, run, file)?;
+            Destination::run(chain, run, desk)
+        }
+        (_, _, _, Some(to)) => Ok(Destination::Queue(open_target(to, desk)?)),
+        _ => Err(Failure::new(Exit::Usage, "send", "events", "no target was given")),
+    }
+}
+
+/// Receives events by HTTP.
+fn serve(
+    cli: &Cli,
+    listen: Listen,
+    destination: Destination,
+    desk: Desk,
+    poller: Rc<Poller>,
+) -> Result<Exit, Failure> {
+    let options = WebOptions {
+        listen,
+        wait: cli.wait,
+        timeout: cli.timeout.unwrap_or(WAIT),
+        body_max: cli.max_body.unwrap_or(limits::REQUEST_BODY_MAX).min(limits::BODY_MAX),
+        count: cli.count,
+    };
+    let log = Log::new("faas-trigger", cli.quiet);
+    let trigger = WebTrigger::new(options, destination, desk, poller, &cli.dead, log)?;
+    ready(cli.ready_fd)?;
+    let (exit, accepted) = trigger.run()?;
+    if cli.verbose {
+        Log::new("faas-trigger", false).line(&format!("{accepted} events sent"));
+    }
+    Ok(exit)
+}
+
 fn open_source(cli: &Cli, desk: &mut Desk) -> Result<Port, Failure> {
     if let Some(file) = &cli.redrive {
         return open_letters(cli, file, desk);
+    }
+    if let Some(ticks) = Ticks::parse(&cli.source)? {
+        let connection = desk.add(Box::new(ticks));
+        return Ok(Port { connection, queue: queue::QueueId(0) });
     }
     let url = queue_url(&cli.source)?;
     if url == QueueUrl::Pipe {

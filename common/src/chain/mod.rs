@@ -42,7 +42,10 @@ pub fn load(path: &Path) -> Result<Chain, ChainError> {
         _ => ".".into(),
     };
     let folder = folder.canonicalize().unwrap_or(folder);
-    parse_text(&text, &folder).map_err(|flaws| ChainError::Flaws(path.to_owned(), flaws))
+    let mut chain =
+        parse_text(&text, &folder).map_err(|flaws| ChainError::Flaws(path.to_owned(), flaws))?;
+    chain.file = path.canonicalize().ok();
+    Ok(chain)
 }
 
 /// Reads and validates a chain from text; relative programs are looked up in

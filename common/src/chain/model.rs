@@ -26,6 +26,8 @@ pub struct Chain {
     pub queues: BTreeMap<String, QueueWish>,
     /// Digest of the file; invokers of a run must have the same.
     pub digest: String,
+    /// The file, as an absolute path; none for a chain that was never in one.
+    pub file: Option<PathBuf>,
     /// Folder of the file: where relative programs are, and where they run.
     pub folder: PathBuf,
 }

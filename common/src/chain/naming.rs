@@ -16,6 +16,11 @@ pub fn reply(run: &str) -> String {
     input(run, REPLY)
 }
 
+/// Name of the reply queue of one trigger, which waits for its own results.
+pub fn reply_of(run: &str, word: &str) -> String {
+    format!("{}-{word}", reply(run))
+}
+
 /// All queues of a run, with the function each belongs to.
 pub fn all(chain: &Chain, run: &str) -> Vec<(Option<usize>, String)> {
     let inputs = chain.functions.iter().enumerate();

@@ -65,6 +65,7 @@ pub(super) fn parse(text: &str) -> Result<(Chain, Vec<Flaw>), Vec<Flaw>> {
         deliver: Deliver::AtLeastOnce,
         queues: BTreeMap::new(),
         digest: String::new(),
+        file: None,
         folder: PathBuf::new(),
     };
     if let Some(functions) = member("functions") {

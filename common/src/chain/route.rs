@@ -365,6 +365,7 @@ fn reply(control: &Control, verdict: Verdict, credit: Credit) -> Control {
         run: control.run.clone(),
         version: control.version.clone(),
         invocation: control.invocation.clone(),
+        reply: control.reply.clone(),
         hop: control.hop,
         started_us: control.started_us,
         deadline_us: control.deadline_us,

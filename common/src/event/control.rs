@@ -80,6 +80,9 @@ pub struct Control {
     pub token: Option<Token>,
     /// On a join's queue: the parts are in it already.
     pub gathered: bool,
+    /// Which reply queue of the run the ends of this invocation go to: empty
+    /// for the run's own, else the word in the name of a trigger's.
+    pub reply: String,
 }
 
 const RUN: u64 = 1;
@@ -96,6 +99,7 @@ const DEADLINE: u64 = 11;
 const SENDER: u64 = 12;
 const TOKEN: u64 = 13;
 const GATHERED: u64 = 14;
+const REPLY: u64 = 15;
 
 impl Control {
     /// Whether this is the control block of a result.
@@ -115,6 +119,7 @@ impl Control {
             (VERSION, &self.version),
             (STEP, &self.step),
             (INVOCATION, &self.invocation),
+            (REPLY, &self.reply),
         ] {
             if !text.is_empty() {
                 put_number(out, tag);
@@ -195,6 +200,7 @@ impl Control {
             SENDER => self.sender = Some(index(value)?),
             TOKEN => self.token = Some(token(value.byte()?)?),
             GATHERED => self.gathered = true,
+            REPLY => self.reply = text()?,
             _ => return Err(FrameError::Newer(1)),
         }
         Ok(())

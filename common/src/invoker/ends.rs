@@ -277,9 +277,11 @@ impl Invoker {
         if verdict == Some(Verdict::Dead) {
             self.tally.dead += 1;
         }
-        let Some(dead) = &mut self.routing.dead else {
-            return Ok(Some((self.routing.results, event)));
-        };
+        if self.routing.dead.is_none() {
+            let port = self.routing.reply_port(&event, &mut self.desk)?;
+            return Ok(Some((port, event)));
+        }
+        let Some(dead) = &mut self.routing.dead else { return Ok(None) };
         event.control = None;
         match verdict {
             Some(Verdict::Dropped) => Ok(None),

@@ -6,9 +6,11 @@ use crate::chain::condition::Conditions;
 use crate::chain::route::Router;
 use crate::chain::{Chain, Function, RunSpec, Scopes, WorkerKind, naming, program};
 use crate::error::{Failure, Result};
+use crate::event::Event;
 use crate::exit::Exit;
-use crate::queue::{Desk, Port};
+use crate::queue::{Desk, Port, QueueError};
 use crate::worker::filter::cure;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Where everything goes.
@@ -25,6 +27,9 @@ pub struct Routing {
     pub inputs: Vec<Option<Port>>,
     /// Where results go: the reply queue of a run, or what `--to` says.
     pub results: Port,
+    /// Reply queues of triggers that wait for their own results, by the word
+    /// in their name; none once they are gone.
+    pub replies: HashMap<String, Port>,
     /// Where dead letters go; in a run, with the results.
     pub dead: Option<DeadSink>,
     /// `source` of the events functions make.
@@ -37,6 +42,36 @@ impl Routing {
     /// What gives events their ids and targets.
     pub fn router(&self) -> Router<'_> {
         Router { chain: &self.chain, scopes: &self.scopes }
+    }
+
+    /// Where the end of a branch goes: to the trigger that waits for it, or,
+    /// if that is none or is gone, to the run's own reply queue.
+    ///
+    /// # Errors
+    /// The queue cannot be opened.
+    pub fn reply_port(
+        &mut self,
+        end: &Event,
+        desk: &mut Desk,
+    ) -> std::result::Result<Port, QueueError> {
+        let Some(control) = end.control.as_ref().filter(|control| !control.reply.is_empty()) else {
+            return Ok(self.results);
+        };
+        let connection = self.results.connection;
+        let held = self.replies.get(&control.reply).copied();
+        if let Some(port) = held.filter(|port| desk.connection(connection).is_there(port.queue)) {
+            return Ok(port);
+        }
+        let name = naming::reply_of(&control.run, &control.reply);
+        match desk.connection(connection).open_send(&name) {
+            Ok(queue) => {
+                let port = Port { connection, queue };
+                self.replies.insert(control.reply.clone(), port);
+                Ok(port)
+            }
+            Err(QueueError::NoSuchQueue) => Ok(self.results),
+            Err(error) => Err(error),
+        }
     }
 
     /// Routing for one function outside a run.
@@ -61,6 +96,7 @@ impl Routing {
             specs,
             inputs: vec![None],
             results,
+            replies: HashMap::new(),
             dead: Some(dead),
             source,
             exact,
@@ -92,6 +128,7 @@ impl Routing {
             specs,
             inputs,
             results,
+            replies: HashMap::new(),
             dead: None,
             source,
             exact: false,
@@ -128,6 +165,7 @@ fn alone(function: Function, folder: &Path) -> Chain {
         deliver: crate::chain::Deliver::AtLeastOnce,
         queues: std::collections::BTreeMap::new(),
         digest: String::new(),
+        file: None,
         folder: folder.to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use crate::invoker::Serve;
 use crate::queue::mqueue::registry::{self, RunGuard, RunRecord};
 use crate::queue::{Connection, Desk, Port, QueueError, QueueSpec};
 use crate::{limits, units};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A run's chain file must be the one the run was opened with.
 ///
@@ -27,6 +27,19 @@ pub fn check_run(chain: &Chain, run: &str, path: &Path) -> Result<()> {
             .cure("the file it was opened with, or a new run"));
     }
     Ok(())
+}
+
+/// The chain file of an open run.
+///
+/// # Errors
+/// The run is not open, or nothing is known of its file.
+pub fn file_of(run: &str) -> Result<PathBuf> {
+    let failed = |reason: &str| Failure::new(Exit::Unreachable, "join run", run, reason);
+    let record = registry::run_record(run).map_err(|error| error.failure("join", run))?;
+    let record = record.ok_or_else(|| failed("it is not open").cure("faas-queue ls"))?;
+    let file =
+        record.file.ok_or_else(|| failed("its chain file is not known").cure("--chain FILE"))?;
+    Ok(PathBuf::from(file))
 }
 
 /// Loads a chain and refuses what is not built yet or cannot be kept.
@@ -80,6 +93,7 @@ pub fn open_run(
     let record = RunRecord {
         digest: chain.digest.clone(),
         chain: chain.name.clone(),
+        file: chain.file.as_ref().map(|file| file.display().to_string()),
         created: clock::rfc3339_now(),
         runner,
     };

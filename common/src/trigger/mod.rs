@@ -2,6 +2,8 @@
 //! where each becomes an invocation.
 
 mod redrive;
+pub mod tick;
+pub mod web;
 
 use crate::chain::naming;
 use crate::chain::route::{Emission, Router};

@@ -342,8 +342,10 @@ impl Connection for MqConnection {
     fn look_after(&mut self) -> Result<(), QueueError> {
         for index in 0..self.open.len() {
             let queue = &self.open[index];
-            // Dead letters' queues are made again by those that need them.
-            let may_go = !queue.receives && queue.name.ends_with(".dead");
+            // Dead letters' queues are made again by those that need them, and
+            // a trigger takes its own reply queue with it.
+            let is_fleeting = queue.name.ends_with(".dead") || queue.name.contains("._reply-");
+            let may_go = !queue.receives && is_fleeting;
             if !may_go && queue.mq.is_removed(&queue.name)? {
                 return Err(QueueError::Removed { name: format!("mq:/{}", queue.name) });
             }

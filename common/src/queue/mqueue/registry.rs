@@ -29,6 +29,9 @@ pub struct RunRecord {
     pub digest: String,
     /// Name of the chain.
     pub chain: String,
+    /// The chain file, as an absolute path.
+    #[serde(default)]
+    pub file: Option<String>,
     /// When it began, RFC 3339.
     pub created: String,
     /// Process id of its runner; none for a run opened by hand.
