@@ -156,4 +156,7 @@ pub struct Run {
     /// Only failures on stderr
     #[arg(short, long)]
     pub quiet: bool,
+    /// Say at the end what the calls of each function cost
+    #[arg(short, long)]
+    pub verbose: bool,
 }

@@ -175,5 +175,6 @@ fn run_chain(flags: Run) -> Outcome {
         dead: flags.dead,
         pipe: flags.pipe,
         quiet: flags.quiet,
+        verbose: flags.verbose,
     })
 }

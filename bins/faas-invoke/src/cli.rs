@@ -102,6 +102,9 @@ pub struct Cli {
     /// Write a line to this descriptor when ready to take messages
     #[arg(long, value_name = "N")]
     pub ready_fd: Option<u32>,
+    /// Tell this descriptor at the end what calls cost
+    #[arg(long, hide = true, value_name = "N")]
+    pub report_fd: Option<u32>,
     /// Only failures on stderr
     #[arg(short, long)]
     pub quiet: bool,

@@ -10,6 +10,7 @@ use faas_common::exit::Exit;
 use faas_common::invoker::{DeadSink, Invoker, Routing, Serve, Until};
 use faas_common::poll::Poller;
 use faas_common::queue::{self, Desk, Port, QueueUrl};
+use faas_common::runner::costs;
 use faas_common::runner::join::{self, ServeOptions};
 use faas_common::worker::http::Endpoint;
 use std::path::Path;
@@ -35,13 +36,16 @@ pub fn run(cli: Cli) -> Outcome<Exit> {
         let mut invoker = Invoker::new(desk, poller, routing, serve, until, log)?;
         ready(cli.ready_fd)?;
         let (exit, tally) = invoker.run()?;
+        let timings = invoker.timings();
         if cli.verbose {
-            let tally = format!(
+            let mut log = Log::new("faas-invoke", false);
+            log.line(&format!(
                 "{} done, {} dropped, {} dead, {} retries",
                 tally.done, tally.dropped, tally.dead, tally.retried
-            );
-            Log::new("faas-invoke", false).line(&tally);
+            ));
+            timings.iter().for_each(|(name, timing)| log.line(&format!("{name}: {timing}")));
         }
+        costs::tell(cli.report_fd, &timings)?;
         Ok(exit)
     };
     work().map_err(|failure| vec![failure])

@@ -197,6 +197,15 @@ impl Invoker {
         }
     }
 
+    /// What calls cost, by function.
+    pub fn timings(&self) -> Vec<(String, Timing)> {
+        let of = |served: &Served| {
+            let function = &self.routing.chain.functions[served.serve.function];
+            (function.name.clone(), served.timing)
+        };
+        self.served.iter().map(of).collect()
+    }
+
     fn turn(&mut self, ready: &mut Vec<Ready>) -> std::result::Result<bool, QueueError> {
         self.take_in()?;
         if self.stop == Stop::Now || self.is_finished() {

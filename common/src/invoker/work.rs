@@ -2,9 +2,10 @@
 
 use crate::event::Event;
 use crate::queue::Receipt;
+use crate::units::show_duration;
 use crate::worker::exec::Call;
 use crate::worker::keep::Mean;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A call under way.
 #[derive(Debug)]
@@ -67,4 +68,18 @@ pub struct Timing {
     pub boot: Mean,
     /// From a call's begin to its end.
     pub run: Mean,
+}
+
+impl std::fmt::Display for Timing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let show = |mean: &Mean| show_duration(Duration::from_secs_f64(mean.seconds()));
+        write!(f, "{} calls, {} cold", self.run.count(), self.cold_starts)?;
+        if self.boot.count() > 0 {
+            write!(f, ", boot {}", show(&self.boot))?;
+        }
+        if self.run.count() > 0 {
+            write!(f, ", run {}", show(&self.run))?;
+        }
+        Ok(())
+    }
 }

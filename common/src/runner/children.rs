@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use super::Options;
+use super::costs::Costs;
 use super::progress::Progress;
 use super::talk::{Talk, pipe_from_us, pipe_to_us};
 use crate::chain::Chain;
@@ -31,6 +32,8 @@ pub(super) struct Children {
     window: Option<File>,
     /// What the children say, when their lines must go around something.
     pub(super) talk: Talk,
+    /// Where invokers tell what their calls cost, as they end: our end, theirs.
+    reports: (File, OwnedFd),
     /// Restarts an invoker may have without progress.
     restarts_max: u32,
 }
@@ -85,6 +88,7 @@ impl Children {
             status_text: Vec::new(),
             window,
             talk,
+            reports: pipe_to_us()?,
             restarts_max,
         };
         for share in shares {
@@ -93,14 +97,7 @@ impl Children {
             if let Some(deliver) = options.deliver {
                 args.extend(["--deliver".to_owned(), deliver.word().to_owned()]);
             }
-            let child = Some(spawn(
-                "faas-invoke",
-                &args,
-                Stdio::null(),
-                children.talk.stderr()?,
-                true,
-                Vec::new(),
-            )?);
+            let child = Some(children.invoker(&args)?);
             children.invokers.push(Invoker { args, child, restarts: 0 });
         }
         if options.resume.is_some() {
@@ -122,6 +119,21 @@ impl Children {
             kept,
         )?);
         Ok(children)
+    }
+
+    fn invoker(&self, args: &[String]) -> Result<Child> {
+        start_invoker(&self.talk, &self.reports.1, args)
+    }
+
+    /// What the invokers told as they ended.
+    pub(super) fn costs(&mut self) -> Costs {
+        let (mut told, mut chunk) = (Vec::new(), [0_u8; 4096]);
+        while let Ok(len @ 1..) = self.reports.0.read(&mut chunk) {
+            told.extend_from_slice(&chunk[..len]);
+        }
+        let mut costs = Costs::default();
+        costs.add(&told);
+        costs
     }
 
     /// Tells the trigger how many invocations have ended.
@@ -163,9 +175,7 @@ impl Children {
                 continue;
             }
             invoker.restarts += 1;
-            let started = self.talk.stderr().and_then(|stderr| {
-                spawn("faas-invoke", &invoker.args, Stdio::null(), stderr, true, Vec::new())
-            });
+            let started = start_invoker(&self.talk, &self.reports.1, &invoker.args);
             match started {
                 Ok(child) => {
                     invoker.child = Some(child);
@@ -216,6 +226,13 @@ impl Invoker {
             None => "an invoker".to_owned(),
         }
     }
+}
+
+fn start_invoker(talk: &Talk, reports: &OwnedFd, args: &[String]) -> Result<Child> {
+    let theirs = reports.try_clone().map_err(|error| Failure::io("open", "a pipe", &error))?;
+    let fd = ["--report-fd".to_owned(), theirs.as_raw_fd().to_string()];
+    let args = [args, fd.as_slice()].concat();
+    spawn("faas-invoke", &args, Stdio::null(), talk.stderr()?, true, vec![theirs])
 }
 
 fn trigger_args(base: &[String], options: &Options, status: &OwnedFd) -> Vec<String> {

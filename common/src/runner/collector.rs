@@ -3,6 +3,7 @@
 
 use super::book::Book;
 use super::children::{Children, Gone, describe};
+use super::costs::Costs;
 use super::overdue::Overdue;
 use super::parts::{Parts, Shown};
 use super::progress::Progress;
@@ -143,10 +144,11 @@ impl Collector {
     }
 
     /// Ends trigger and invokers, and waits until they are gone.
-    pub(super) fn end_children(&mut self) {
+    pub(super) fn end_children(&mut self) -> Costs {
         self.children.end(self.stop_now || self.closed);
         self.pass_on_talk();
         self.log.flush();
+        self.children.costs()
     }
 
     fn turn(&mut self) -> std::result::Result<bool, QueueError> {

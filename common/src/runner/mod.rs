@@ -5,6 +5,7 @@
 pub mod book;
 mod children;
 mod collector;
+pub mod costs;
 pub mod join;
 pub mod orphans;
 mod overdue;
@@ -14,8 +15,9 @@ mod resume;
 mod summary;
 mod talk;
 pub mod trial;
+mod trial_warm;
 
-use crate::chain::{Chain, Deliver, naming};
+use crate::chain::{Chain, Deliver, Function, WorkerKind, naming};
 use crate::cli::log::Log;
 use crate::cli::shared::{Delivery, PipeFlags};
 use crate::clock;
@@ -57,6 +59,8 @@ pub struct Options {
     pub pipe: PipeFlags,
     /// Only failures on stderr.
     pub quiet: bool,
+    /// Say what the calls of each function cost.
+    pub verbose: bool,
 }
 
 /// Runs a chain over stdin.
@@ -182,8 +186,14 @@ fn collect(
     };
     let mut collector = Collector::new(parts, chain, run)?;
     let (exit, summary) = collector.run();
-    collector.end_children();
-    summary.print(run, dead, options.quiet);
+    let costs = collector.end_children();
+    let is_warm = |function: &&Function| function.worker != WorkerKind::Exec || function.ahead;
+    let warm: Vec<&str> = chain.functions.iter().filter(is_warm).map(|f| f.name.as_str()).collect();
+    let cold_starts = (!warm.is_empty()).then(|| costs.cold_starts(|name| warm.contains(&name)));
+    summary.print(run, dead, options.quiet, cold_starts);
+    if options.verbose {
+        eprint!("{}", costs.table());
+    }
     if summary.abandoned && exit.is_ok() {
         let reason = "one of its invokers cannot be kept alive";
         return Err(Failure::new(Exit::SomeFailed, "go on with run", run, reason));

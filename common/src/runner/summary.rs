@@ -63,7 +63,8 @@ impl Summary {
         let _ = self.latency.record(took.max(1));
     }
 
-    pub(super) fn print(&self, run: &str, dead_file: &Path, quiet: bool) {
+    /// `cold_starts`: of functions that are kept warm, if there are any.
+    pub(super) fn print(&self, run: &str, dead_file: &Path, quiet: bool, cold_starts: Option<u64>) {
         let mut text = format!(
             "faas-chain: {run}: {} in, {} out, {} dropped, {} dead, {} {} in {}",
             self.accepted,
@@ -79,6 +80,11 @@ impl Summary {
                 show_duration(Duration::from_micros(self.latency.value_at_quantile(quantile)))
             };
             text += &format!("; p50 {}, p99 {}", at(0.5), at(0.99));
+        }
+        match cold_starts {
+            None => {}
+            Some(1) => text += "; 1 cold start",
+            Some(count) => text += &format!("; {count} cold starts"),
         }
         if self.redelivered > 0 {
             text += &format!("; {} redelivered inside", self.redelivered);

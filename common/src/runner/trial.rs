@@ -1,9 +1,10 @@
 //! One function alone, on one event, without queues: what it prints, and
 //! where that would go.
 
+use super::trial_warm::Bench;
 use crate::chain::condition::Conditions;
 use crate::chain::route::{self, Branch};
-use crate::chain::{Chain, ExitAction, FunctionInput};
+use crate::chain::{Chain, ExitAction, FunctionInput, WorkerKind};
 use crate::cli::log::Log;
 use crate::clock;
 use crate::error::{Failure, Result};
@@ -76,24 +77,40 @@ pub fn trial(chain: &Chain, function: usize, event: &Event, log: &mut Log) -> Re
     let poller = Poller::new().map_err(failed)?;
     poller.add(&guard, GUARD, Interest::Read).map_err(failed)?;
     let began = Instant::now();
+    let mut bench = Bench {
+        guard: &guard,
+        poller: &poller,
+        function: &chain.functions[function],
+        index: function,
+        log,
+    };
+    let (end, output) = match chain.functions[function].worker {
+        WorkerKind::Exec => exec(&mut bench, event),
+        WorkerKind::Filter => bench.filter(event),
+        WorkerKind::Http => bench.web(event),
+    }
+    .map_err(failed)?;
+    guard.end();
+    Ok(judge(chain, function, event, end, output, began.elapsed()))
+}
+
+fn exec(bench: &mut Bench<'_>, event: &Event) -> std::io::Result<(CallEnd, Output)> {
+    let function = bench.function;
     let start = Start {
         call: 1,
-        function,
-        name,
+        function: bench.index,
+        name: &function.name,
         event,
-        whole_event: chain.functions[function].input == FunctionInput::Event,
+        whole_event: function.input == FunctionInput::Event,
         attempt: 1,
     };
-    let mut call = Call::start(&guard, &poller, 0, &start).map_err(failed)?;
-    let timeout = chain.functions[function].timeout;
-    let outcome = watch(timeout, &guard, &poller, &mut call, &mut |line| {
-        log.of_function(name, line);
-    })
-    .map_err(failed)?;
+    let mut call = Call::start(bench.guard, bench.poller, 0, &start)?;
+    let outcome = watch(function.timeout, bench.guard, bench.poller, &mut call, &mut |line| {
+        bench.log.of_function(&function.name, line);
+    })?;
     let end = call.finish(outcome);
-    call.stderr.finish().iter().for_each(|line| log.of_function(name, line));
-    guard.end();
-    Ok(judge(chain, function, event, end, Output::Printed(call.output), began.elapsed()))
+    call.stderr.finish().iter().for_each(|line| bench.log.of_function(&function.name, line));
+    Ok((end, Output::Printed(call.output)))
 }
 
 fn watch(
@@ -142,7 +159,10 @@ fn judge(
     let function = &chain.functions[index];
     let action = match end {
         CallEnd::Exit(code) => function.exit_action(u16::try_from(code).unwrap_or(255)),
-        CallEnd::Killed(Kill::OutputTooLarge) | CallEnd::NotStarted(_) => ExitAction::Dead,
+        CallEnd::Status(status, _) => function.status_action(status),
+        CallEnd::Killed(Kill::OutputTooLarge) | CallEnd::NotStarted(_) | CallEnd::Unfit(_) => {
+            ExitAction::Dead
+        }
         _ => ExitAction::Retry,
     };
     let mut trial = Trial { end, action, outputs: Vec::new(), fault: None, took };

@@ -105,6 +105,12 @@ impl Mean {
         self.count += 1;
     }
 
+    /// Several, of which this is the mean.
+    pub fn add_many(&mut self, mean: Duration, count: u64) {
+        self.total_s += mean.as_secs_f64() * count as f64;
+        self.count += count;
+    }
+
     /// The mean, in seconds; zero of nothing.
     pub fn seconds(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.total_s / self.count as f64 }
