@@ -1,6 +1,7 @@
 //! The bare loop: a process for each hop that receives, runs the program or
 //! asks it, and sends; nothing is kept, nothing is checked.
 
+use crate::process::Process;
 use crate::program::{Program, exe};
 use crate::subject::{BODY, Subject};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
@@ -37,9 +38,7 @@ fn start_each(from: &MqdT, to: &MqdT, program: &Program) -> ! {
 }
 
 fn ask(from: &MqdT, to: &MqdT, program: &Program) -> ! {
-    let mut child = program.command().spawn().expect("it can be started");
-    let (mut stdin, mut stdout) =
-        (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let (mut stdin, mut stdout) = Process::start(program.command()).split();
     let mut buffer = [0; 1024];
     loop {
         let len = mq_receive(from, &mut buffer, &mut 0).expect("it receives");
@@ -79,8 +78,10 @@ impl Bare {
             command.stdin(Stdio::null()).spawn().expect("a worker starts")
         };
         let workers = names.windows(2).map(worker).collect();
-        let (first, last) =
-            (open(&names[0], MQ_OFlag::O_WRONLY), open(&names[hops], MQ_OFlag::O_RDONLY));
+        let (first, last) = (
+            open(&names[0], MQ_OFlag::O_WRONLY | MQ_OFlag::O_NONBLOCK),
+            open(&names[hops], MQ_OFlag::O_RDONLY),
+        );
         Self { names, workers, first, last }
     }
 }
@@ -90,14 +91,19 @@ impl Subject for Bare {
         "bare"
     }
 
-    fn send(&mut self) {
-        mq_send(&self.first, BODY, 0).expect("it sends");
+    fn try_send(&mut self) -> bool {
+        match mq_send(&self.first, BODY, 0) {
+            Ok(()) => true,
+            Err(nix::errno::Errno::EAGAIN) => false,
+            Err(errno) => panic!("it cannot send: {errno}"),
+        }
     }
 
-    fn receive(&mut self) {
+    fn receive(&mut self) -> Option<u64> {
         let mut buffer = [0; 1024];
         let len = mq_receive(&self.last, &mut buffer, &mut 0).expect("it receives");
         assert_eq!(&buffer[..len], BODY);
+        None
     }
 }
 

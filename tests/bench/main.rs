@@ -1,71 +1,54 @@
-//! Measurements, side by side: ours, the bare loop, peers.
+//! Measurements, side by side, in one run: ours, the bare loop, peers.
+//!
+//! `bench` runs all cases, `bench hop large` some of them. Subjects take turns,
+//! round by round; what counts is the median of the rounds' ratios. A record
+//! of every round is left in `target/bench.ndjson` (or `BENCH_RECORD`).
 
 mod bare;
+mod cases;
 mod ours;
+mod pipeline;
+mod process;
 mod program;
+mod proxy;
+mod report;
 mod subject;
 
-use faas_common::stats::{Ratio, median};
-use program::Program;
-use std::time::Duration;
-use subject::Subject;
+use report::Report;
+
+/// A case: its name, and what it does.
+type Case = (&'static str, fn(&mut Report));
+
+/// In the order in which they are run.
+const CASES: [Case; 8] = [
+    ("hop", cases::hop::run),
+    ("saturation", cases::saturation::run),
+    ("burst", cases::burst::run),
+    ("exec", cases::exec::run),
+    ("ahead", cases::ahead::run),
+    ("large", cases::large::run),
+    ("scale", cases::scale::run),
+    ("idle", cases::idle::run),
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("bare-worker") => bare::work(&args[1..]),
         Some("burn") => return program::burn(args[1].parse().expect("a number")),
+        Some("echo-server") => proxy::echo(args[1].parse().expect("a port")),
         _ => {}
     }
-    let rounds = 7;
-    for hops in [1, 2, 4, 8] {
-        let program = Program::cat(true);
-        let mut a = ours::Ours::start(hops, &program);
-        let mut b = bare::Bare::start(hops, &program);
-        let mut subjects: [&mut dyn Subject; 2] = [&mut a, &mut b];
-        let mut times = [Vec::new(), Vec::new()];
-        for s in &mut subjects {
-            subject::one_in_flight(*s, 50, Duration::ZERO);
-        }
-        for _ in 0..rounds {
-            for (i, s) in subjects.iter_mut().enumerate() {
-                let t: Vec<f64> = subject::one_in_flight(*s, 300, Duration::ZERO)
-                    .iter()
-                    .map(|d| d.as_secs_f64() * 1e6)
-                    .collect();
-                times[i].push(median(&t).unwrap());
-            }
-        }
-        let r = Ratio::of(&times[0], &times[1]).unwrap();
-        println!(
-            "hops {hops}: ours {:.1} bare {:.1} ratio {:.2} [{:.2}..{:.2}]",
-            median(&times[0]).unwrap(),
-            median(&times[1]).unwrap(),
-            r.median,
-            r.min,
-            r.max
-        );
+    let known: Vec<&str> = CASES.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = args.iter().find(|arg| !known.contains(&arg.as_str())) {
+        eprintln!("bench: no case {unknown}\n  try: {}", known.join(" "));
+        std::process::exit(2);
     }
-    let count = program::calibrate(Duration::from_micros(60));
-    println!("burn {count}");
-    let program = Program::burn(count);
-    let mut a = ours::Ours::start(3, &program);
-    let mut b = bare::Bare::start(3, &program);
-    let mut subjects: [&mut dyn Subject; 2] = [&mut a, &mut b];
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..rounds {
-        for (i, s) in subjects.iter_mut().enumerate() {
-            times[i].push(3000.0 / subject::all_at_once(*s, 3000, 8).as_secs_f64());
+    let mut report = Report::new();
+    for (name, run) in CASES {
+        if args.is_empty() || args.iter().any(|arg| arg == name) {
+            run(&mut report);
         }
     }
-    let r = Ratio::of(&times[0], &times[1]).unwrap();
-    println!(
-        "saturation: ours {:.0} bare {:.0} ratio {:.2} [{:.2}..{:.2}] limit {:.0}",
-        median(&times[0]).unwrap(),
-        median(&times[1]).unwrap(),
-        r.median,
-        r.min,
-        r.max,
-        2.0 / 180e-6
-    );
+    report.finish();
 }

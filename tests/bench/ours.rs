@@ -1,36 +1,45 @@
-//! The same chain by our invokers: one process for each function of a run.
+//! The same chain by our invokers.
 
+use crate::process::Process;
 use crate::program::Program;
 use crate::subject::{BODY, PATIENCE, Subject};
 use faas_common::chain::route::Router;
-use faas_common::chain::{Chain, Scopes, naming, parse_text};
+use faas_common::chain::{Chain, Scopes, ending, naming, parse_text};
 use faas_common::event::credit::Credit;
-use faas_common::event::{Control, Event};
+use faas_common::event::{Body, Control, Event};
 use faas_common::poll::Poller;
 use faas_common::queue::{Connection, Outgoing, QueueId, Settled, Settlement, Taken};
 use faas_common::runner::{join, orphans};
-use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-/// A run of a chain of `cat`s.
+/// Runs opened so far: each has a name of its own.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// A run, and the invokers that serve it.
 pub struct Ours {
     chain: Chain,
     scopes: Scopes,
     run: String,
-    folder: tempfile::TempDir,
-    invokers: Vec<Child>,
+    name: &'static str,
+    _folder: tempfile::TempDir,
+    /// One for each function, or one for all.
+    pub invokers: Vec<Process>,
     connection: Box<dyn Connection>,
     poller: Rc<Poller>,
-    start: QueueId,
+    inputs: Vec<QueueId>,
     reply: QueueId,
     waiting: Vec<Taken>,
+    /// A message that found no room.
+    unsent: bool,
     sent: u64,
 }
 
-fn chain_text(hops: usize, program: &Program) -> String {
+/// A chain of `hops` functions in a row.
+pub fn in_a_row(hops: usize, program: &Program) -> String {
     let functions: Vec<String> =
         (0..hops).map(|i| format!("\"f{i}\": {}", program.json())).collect();
     let rules: Vec<String> =
@@ -43,78 +52,84 @@ fn chain_text(hops: usize, program: &Program) -> String {
 }
 
 impl Ours {
-    /// Opens the run and starts an invoker for each function.
+    /// A chain in a row, an invoker for each function.
     pub fn start(hops: usize, program: &Program) -> Self {
+        Self::open("ours", &in_a_row(hops, program), false)
+    }
+
+    /// A chain from its text; `together`: one invoker serves all functions.
+    pub fn open(name: &'static str, text: &str, together: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (file, text) = (folder.path().join("chain.json"), chain_text(hops, program));
-        std::fs::write(&file, &text).expect("the chain file can be written");
-        let chain = parse_text(&text, folder.path()).expect("the chain is valid");
-        let run = format!("bench-{}-{hops}", std::process::id());
+        let file = folder.path().join("chain.json");
+        std::fs::write(&file, text).expect("the chain file can be written");
+        let chain = parse_text(text, folder.path()).expect("the chain is valid");
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let run = format!("bench-{}-{number}", std::process::id());
         let mut connection = join::connect_run().expect("a connection");
         join::open_run(&chain, &run, None, connection.as_mut()).expect("the run opens");
-        let invokers = (0..hops).map(|i| invoker(&file, &run, &format!("f{i}"))).collect();
+        let invokers = if together {
+            vec![invoker(&file, &run, None)]
+        } else {
+            chain.functions.iter().map(|f| invoker(&file, &run, Some(&f.name))).collect()
+        };
         let poller = Rc::new(Poller::new().expect("a poller"));
         connection.attach(poller.clone(), 0);
-        let start = connection.open_send(&naming::input(&run, "f0")).expect("the first queue");
+        connection.wait_rather_than_spill();
+        let mut input = |index: usize| {
+            let name = naming::input(&run, &chain.functions[index].name);
+            connection.open_send(&name).expect("a queue")
+        };
+        let inputs = chain.start.iter().map(|index| input(*index)).collect();
         let reply = connection.open_receive(&naming::reply(&run)).expect("the reply queue");
         connection.listen(reply, true).expect("it listens");
         Self {
             scopes: Scopes::of(&chain),
             chain,
             run,
-            folder,
+            name,
+            _folder: folder,
             invokers,
             connection,
             poller,
-            start,
+            inputs,
             reply,
             waiting: Vec::new(),
+            unsent: false,
             sent: 0,
         }
     }
-}
 
-/// An invoker that is ready.
-fn invoker(file: &Path, run: &str, function: &str) -> Child {
-    let exe = std::env::current_exe().expect("it has a path");
-    let mut child = Command::new(exe.with_file_name("faas-invoke"))
-        .arg("--chain")
-        .arg(file)
-        .args(["--run", run, "--functions", function, "--ready-fd", "1"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("faas-invoke is beside this program");
-    child.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("it becomes ready");
-    child
-}
-
-impl Subject for Ours {
-    fn name(&self) -> &'static str {
-        "ours"
-    }
-
-    fn send(&mut self) {
+    /// Starts an invocation; `false` when there is no room.
+    pub fn send(&mut self, body: Body) -> bool {
+        if self.unsent {
+            let mut done = Vec::new();
+            self.connection.resume(&mut done).expect("it sends");
+            self.unsent = done.is_empty();
+            return !self.unsent;
+        }
         self.sent += 1;
-        let event =
-            Event::bare(self.sent.to_string(), "/bench".into(), "application/json", BODY.to_vec());
+        let id = self.sent.to_string();
+        let mut event = Event::bare(id, "/bench".into(), "application/json", Vec::new());
+        event.body = Some(body);
         let control = Control {
             run: self.run.clone(),
-            invocation: format!("bench-{}", self.sent),
+            invocation: ending::name("bench", self.sent),
             credit: Credit::whole(),
             ..Control::default()
         };
         let outputs = Router { chain: &self.chain, scopes: &self.scopes }
             .start(&event, &control, &self.chain.start)
             .into_iter()
-            .map(|emission| Outgoing { queue: self.start, event: emission.event })
+            .map(|emission| Outgoing { queue: self.inputs[0], event: emission.event })
             .collect();
         let mut settlement = Settlement { outputs, ..Settlement::default() };
         let settled = self.connection.settle(&mut settlement).expect("it sends");
-        assert_eq!(settled, Settled::Done, "eight in flight never fill a queue");
+        self.unsent = settled == Settled::Waiting;
+        !self.unsent
     }
 
-    fn receive(&mut self) {
+    /// Waits for the next result: its message's number, and its body.
+    pub fn result(&mut self) -> (u64, Option<Body>) {
         let began = Instant::now();
         while self.waiting.is_empty() {
             self.connection.try_receive(self.reply, 8, &mut self.waiting).expect("it receives");
@@ -124,20 +139,60 @@ impl Subject for Ours {
             }
         }
         let taken = self.waiting.remove(0);
-        let body = taken.event.body.as_ref().expect("a body").load().expect("it can be read");
-        assert_eq!(body.as_ref(), BODY);
+        let control = taken.event.control.as_ref().expect("a reply");
+        assert!(control.is_result(), "{:?}", taken.event.extensions);
+        let (_, number) = ending::split(&control.invocation);
         let mut settlement = Settlement { taken: vec![taken.receipt], ..Settlement::default() };
         self.connection.settle(&mut settlement).expect("it settles");
+        (number, taken.event.body)
+    }
+
+    /// Ends the invokers; what they said of the cost of calls.
+    pub fn finish(mut self) -> Vec<serde_json::Value> {
+        let said: Vec<String> = self.invokers.drain(..).map(Process::finish).collect();
+        said.iter()
+            .flat_map(|text| text.lines())
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+}
+
+/// An invoker that is ready.
+fn invoker(file: &Path, run: &str, function: Option<&str>) -> Process {
+    let exe = std::env::current_exe().expect("it has a path");
+    let mut command = Command::new(exe.with_file_name("faas-invoke"));
+    command.arg("--chain").arg(file).args(["--run", run, "--ready-fd", "1", "--report-fd", "1"]);
+    command.args(function.iter().flat_map(|name| ["--functions", *name]));
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut process = Process::start(command);
+    process.wait_ready();
+    process
+}
+
+impl Subject for Ours {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    fn try_send(&mut self) -> bool {
+        self.send(Body::Inline(BODY.to_vec()))
+    }
+
+    fn receive(&mut self) -> Option<u64> {
+        let (number, body) = self.result();
+        let body = body.expect("a body");
+        assert_eq!(body.load().expect("it can be read").as_ref(), BODY);
+        Some(number)
     }
 }
 
 impl Drop for Ours {
     fn drop(&mut self) {
-        for invoker in &mut self.invokers {
-            let _ = invoker.kill();
-            let _ = invoker.wait();
-        }
+        self.invokers.clear();
         orphans::remove_run(&self.run).expect("the run can be removed");
-        let _ = self.folder.path();
     }
 }

@@ -31,7 +31,10 @@ impl Program {
     pub fn json(&self) -> String {
         let run = serde_json::to_string(&self.argv).expect("strings");
         let worker = if self.is_filter { "filter" } else { "exec" };
-        format!("{{ \"run\": {run}, \"worker\": \"{worker}\", \"ahead\": {} }}", self.is_ahead)
+        let ahead = self.is_ahead;
+        format!(
+            "{{ \"run\": {run}, \"worker\": \"{worker}\", \"ahead\": {ahead}, \"keep\": \"always\" }}"
+        )
     }
 
     /// A command that runs it, on pipes.

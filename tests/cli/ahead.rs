@@ -59,7 +59,8 @@ echo $n
 }
 
 /// Tells that it is there, and what it was given once its input has ended.
-const TELLS: &str = "#!/bin/sh\necho $$ >> pids\nbody=$(cat)\necho \"<$body>\" >> got\necho $body\n";
+const TELLS: &str =
+    "#!/bin/sh\necho $$ >> pids\nbody=$(cat)\necho \"<$body>\" >> got\necho $body\n";
 
 /// The next process is there before its message.
 #[test]
@@ -135,7 +136,7 @@ fn killing_the_guard_loses_no_message() {
     let (code, mut answers) = fed.end();
     answers.push(first);
     let answers: BTreeSet<u64> = answers.iter().map(|n| n.parse().expect("a number")).collect();
-    assert_eq!((code, answers), (0, (1..=30).collect()), "{}", said(&sandbox));
+    assert_eq!((code, answers), (0, (1..=30).collect::<BTreeSet<_>>()), "{}", said(&sandbox));
     assert!(said(&sandbox).contains("the guard of functions was killed"), "{}", said(&sandbox));
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }
@@ -170,7 +171,8 @@ fn failures_are_those_of_the_message() {
     let flags = "--ahead --retries 1 --backoff 1ms --dead dead.ndjson -o lines";
     let came = sandbox.sh(&format!("seq 4 | faas-invoke {flags} -- {function}"));
     assert_eq!((came.code, came.stdout.as_str()), (1, "1\n4\n"), "{came:?}");
-    let letter = |body: &str, reason: &str, attempts| (body.into(), reason.into(), attempts);
+    let letter =
+        |body: &str, reason: &str, attempts: u64| (body.to_owned(), reason.to_owned(), attempts);
     assert_eq!(dead(&sandbox), [letter("2", "exit 7", 2), letter("3", "exit 100", 1)]);
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }
@@ -179,8 +181,9 @@ fn failures_are_those_of_the_message() {
 fn its_environment_tells_of_no_event() {
     let sandbox = Sandbox::new();
     let variables = "$FAAS_FUNCTION ${CE_ID-none} ${CE_SOURCE-none} ${FAAS_ATTEMPT-none}";
-    let script = format!("echo 1 | faas-invoke --ahead -o lines -- sh -c 'cat; echo {variables}'");
-    assert_eq!(sandbox.ok(&script), "1\nsh none none none\n");
+    let script =
+        format!("echo 1 | faas-invoke --ahead -o lines -- sh -c 'read -r n; echo $n {variables}'");
+    assert_eq!(sandbox.ok(&script), "1 sh none none none\n");
 }
 
 /// Only what is started for each message can be started ahead of it.

@@ -27,7 +27,7 @@ fn paired(sandbox: &Sandbox, count: u64, flags: &str, filter: &str) -> BTreeSet<
         assert_eq!(output["data"], format!("A {own}"), "of another line: {filter} {flags}");
         assert!(seen.insert(own.parse().expect("a number")), "{own} came twice: {filter}");
     }
-    assert_eq!(seen, (1..=count).collect(), "{filter}: {}", came.stderr);
+    assert_eq!(seen, (1..=count).collect::<BTreeSet<_>>(), "{filter}: {}", came.stderr);
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
     dead
 }
@@ -127,8 +127,7 @@ fn an_exit_code_can_drop_the_line_in_flight() {
 fn no_answer_is_a_timeout_that_tells_the_cure() {
     let silent_for_2 = "sh -c 'while read -r n; do [ $n = 2 ] || echo $n; done'";
     // Perl holds back what it prints to a pipe, and nothing outside helps.
-    let cases =
-        [(silent_for_2, "1\n3\n", vec!["2"]), ("perl -ne print", "", vec!["1", "2", "3"])];
+    let cases = [(silent_for_2, "1\n3\n", vec!["2"]), ("perl -ne print", "", vec!["1", "2", "3"])];
     for (filter, answers, unanswered) in cases {
         let sandbox = Sandbox::new();
         let flags = "-j3 --worker filter --timeout 3s --retries 0 --dead dead.ndjson -o lines";
@@ -295,7 +294,8 @@ fn as_many_processes_as_calls_at_once() {
 #[test]
 fn kept_never_or_always() {
     let sandbox = Sandbox::new();
-    let filter = "#!/bin/sh\necho $$ >> pids\nwhile read -r n; do echo $n; done\necho bye >> pids\n";
+    let filter =
+        "#!/bin/sh\necho $$ >> pids\nwhile read -r n; do echo $n; done\necho bye >> pids\n";
     sandbox.file("f.sh", filter);
     let out = sandbox.ok("seq 10 | faas-invoke --worker filter --keep never -o lines -- ./f.sh");
     assert_eq!(out, (1..=10).map(|n| format!("{n}\n")).collect::<String>());
@@ -366,7 +366,7 @@ fn killing_the_guard_loses_no_line() {
     let (code, mut answers) = fed.end();
     answers.push(first);
     let answers: BTreeSet<u64> = answers.iter().map(|n| n.parse().expect("a number")).collect();
-    assert_eq!((code, answers), (0, (1..=30).collect()), "{}", said(&sandbox));
+    assert_eq!((code, answers), (0, (1..=30).collect::<BTreeSet<_>>()), "{}", said(&sandbox));
     assert!(said(&sandbox).contains("the guard of functions was killed"), "{}", said(&sandbox));
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }

@@ -14,6 +14,7 @@ mod parse;
 pub mod plan;
 pub mod program;
 pub mod route;
+mod rules;
 pub mod scopes;
 mod source;
 mod validate;
@@ -24,6 +25,7 @@ pub use model::{
     Chain, Deliver, Emit, Empty, ExitAction, Failed, Function, FunctionInput, Join, KeepWarm,
     Layout, QueueWish, Rule, RunSpec, Target, WorkerKind,
 };
+pub use rules::Rules;
 pub use scopes::Scopes;
 pub use validate::flaws_of;
 

@@ -71,6 +71,7 @@ impl Invoker {
             event: &work.event,
             whole_event: model.input == FunctionInput::Event,
             attempt: work.attempts,
+            spool: self.spool.as_deref(),
         };
         let started = match &self.guard {
             Some(guard) => Call::start(guard, &self.poller, base(call), &start),

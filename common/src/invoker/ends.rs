@@ -123,7 +123,7 @@ impl Invoker {
         output: &Event,
         on_dead: bool,
     ) -> Vec<Branch> {
-        let rules = self.routing.chain.rules_on(function, on_dead);
+        let rules = self.routing.rules.on(&self.routing.chain, function, on_dead);
         let counts = work.event.control.as_ref().map_or(&[][..], |control| &control.counts);
         if !rules.iter().any(|(_, rule)| rule.when.is_some()) {
             return route::branches(&rules, &Ok(vec![false; rules.len()]), counts);
@@ -160,7 +160,7 @@ impl Invoker {
         stderr: Vec<u8>,
     ) -> Result<(), QueueError> {
         let function = self.served[work.served].serve.function;
-        if !self.routing.chain.rules_on(function, true).is_empty() {
+        if !self.routing.rules.on(&self.routing.chain, function, true).is_empty() {
             let letter = self.letter(&work, reason.clone(), end.clone(), &stderr);
             let branches = self.judge(&work, function, &letter, true);
             if !branches.iter().any(|branch| matches!(branch, Branch::Dead(_))) {

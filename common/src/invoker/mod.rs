@@ -35,6 +35,7 @@ use crate::worker::token;
 use served::Served;
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
@@ -95,6 +96,8 @@ pub struct Invoker {
     stop: Stop,
     stopped_by: Option<i32>,
     stopped_at: Option<Instant>,
+    /// Where large outputs go, so that the queues can take them as they are.
+    spool: Option<PathBuf>,
     /// Whether a lack of descriptors was said.
     scarcity_said: bool,
     until: Until,
@@ -127,6 +130,7 @@ impl Invoker {
         watchdog::install().map_err(|error| start(&error))?;
         // Recovered messages may be there before anything is announced.
         let _ = desk.look_after();
+        let spool = desk.connection(routing.results.connection).spool_folder();
         let sites = web::sites(&routing.chain, &serve);
         let served = serve
             .into_iter()
@@ -155,6 +159,7 @@ impl Invoker {
             stop: Stop::No,
             stopped_by: None,
             stopped_at: None,
+            spool,
             scarcity_said: false,
             until,
             last_message: Instant::now(),

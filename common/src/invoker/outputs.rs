@@ -5,6 +5,7 @@ use crate::event::shape::{self, InShape, Origin, Splitter};
 use crate::event::{Body, CONTROL_PREFIX, Event, MediaKind, detect_type, media_kind};
 use crate::limits;
 use crate::worker::end::Output;
+use crate::worker::spool::Spool;
 
 /// The events in a function's output. Ids and control are the router's to
 /// give; the parent's own attributes and trace context go on.
@@ -22,33 +23,33 @@ pub fn parse(
     let child = Child { parent, source, time };
     // Answers of filters that carry ids are events.
     let emit = if function.answers_by_id() { Emit::Events } else { function.emit };
-    let (media, bytes, exact) = match output {
+    let (media, spool, exact) = match output {
         Output::Events(events) => {
             return Ok(events.into_iter().map(|event| child.adopt(event)).collect());
         }
-        Output::Printed(bytes) => (None, bytes, exact),
+        Output::Printed(spool) => (None, spool, exact),
         // What is text for people ends in a line feed, here as there.
         Output::Sent(media, bytes) => {
             let is_text = media.as_deref().is_none_or(is_textual);
-            (media, bytes, exact || !is_text)
+            (media, Spool::from(bytes), exact || !is_text)
         }
     };
-    if bytes.is_empty() && function.empty == Empty::End {
+    if spool.is_empty() && function.empty == Empty::End {
         return Ok(Vec::new());
     }
+    let unread = |error: std::io::Error| format!("its output cannot be read: {error}");
+    let inline = |bytes: Vec<u8>| (detect_type(&bytes).to_owned(), Body::Inline(bytes));
     match emit {
         Emit::One => {
-            let Body::Inline(bytes) = shape::printed_body(bytes, exact) else {
-                return Ok(Vec::new());
-            };
-            let media = media.unwrap_or_else(|| detect_type(&bytes).to_owned());
-            Ok(vec![child.make(media, bytes)])
+            let (body, detected) = spool.into_body(exact).map_err(unread)?;
+            let media = media.unwrap_or_else(|| detected.to_owned());
+            Ok(vec![child.make((media, body))])
         }
-        Emit::Lines => records(bytes, InShape::Lines)?
+        Emit::Lines => records(spool.into_bytes().map_err(unread)?, InShape::Lines)?
             .into_iter()
-            .map(|record| Ok(child.make(detect_type(&record.bytes).to_owned(), record.bytes)))
+            .map(|record| Ok(child.make(inline(record.bytes))))
             .collect(),
-        Emit::Events => records(bytes, InShape::Auto)?
+        Emit::Events => records(spool.into_bytes().map_err(unread)?, InShape::Auto)?
             .into_iter()
             .map(|record| {
                 let origin = Origin { source: source.to_owned(), id_prefix: String::new() };
@@ -73,14 +74,14 @@ struct Child<'a> {
 
 impl Child<'_> {
     /// A new event around a body.
-    fn make(&self, media: String, bytes: Vec<u8>) -> Event {
+    fn make(&self, (media, body): (String, Body)) -> Event {
         Event {
             source: self.source.to_owned(),
             kind: "faas.event".to_owned(),
             time: Some(self.time.to_owned()),
             content_type: Some(media),
             extensions: inherited(self.parent),
-            body: Some(Body::Inline(bytes)),
+            body: Some(body),
             ..Event::default()
         }
     }

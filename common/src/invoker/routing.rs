@@ -4,7 +4,7 @@
 use super::dead::DeadSink;
 use crate::chain::condition::Conditions;
 use crate::chain::route::Router;
-use crate::chain::{Chain, Function, RunSpec, Scopes, WorkerKind, naming, program};
+use crate::chain::{Chain, Function, Rules, RunSpec, Scopes, WorkerKind, naming, program};
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::exit::Exit;
@@ -19,6 +19,8 @@ pub struct Routing {
     pub chain: Chain,
     /// What follows from its shape.
     pub scopes: Scopes,
+    /// Its rules, by function.
+    pub rules: Rules,
     /// Its conditions, compiled.
     pub conditions: Conditions,
     /// What each function's process is started from; none for a mere URL.
@@ -91,6 +93,7 @@ impl Routing {
         let conditions = Conditions::of(&chain);
         Ok(Self {
             scopes: Scopes::of(&chain),
+            rules: Rules::of(&chain),
             chain,
             conditions,
             specs,
@@ -123,6 +126,7 @@ impl Routing {
         let inputs = ports.into_iter().map(Some).collect();
         Ok(Self {
             scopes: Scopes::of(&chain),
+            rules: Rules::of(&chain),
             chain,
             conditions,
             specs,

@@ -74,7 +74,7 @@ impl Invoker {
             let number = self.next_work;
             let env = environment::of_process(&function.name);
             let at = (number, served.serve.function);
-            match Call::ahead(guard, &self.poller, base(number), at, env) {
+            match Call::ahead(guard, &self.poller, base(number), at, env, self.spool.clone()) {
                 Ok(spare) => drop(self.spares.insert(number, (index, spare))),
                 // Its message will find out why.
                 Err(_) => return,

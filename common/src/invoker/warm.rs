@@ -200,7 +200,7 @@ impl Invoker {
         let tail = self.filters.get(&process).map(|warm| warm.filter.stderr.tail().to_vec());
         match self.calls.remove(&call) {
             Some((work, _)) => {
-                let output = Output::Printed(line);
+                let output = Output::Printed(line.into());
                 self.end_call(call, work, CallEnd::Exit(0), output, tail.unwrap_or_default())
             }
             None => Ok(()),
@@ -280,7 +280,7 @@ impl Invoker {
             let Some((work, _)) = self.calls.remove(&call) else { continue };
             match warm.end_of(call).filter(|_| !by_id) {
                 None => {
-                    let output = Output::Printed(line);
+                    let output = Output::Printed(line.into());
                     self.end_call(call, work, CallEnd::Exit(0), output, tail.clone())?;
                 }
                 Some(end) => self.end_call(call, work, end, Output::default(), tail.clone())?,

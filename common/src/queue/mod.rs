@@ -251,6 +251,12 @@ pub trait Connection {
     /// and what is under way comes first.
     fn wait_rather_than_spill(&mut self) {}
 
+    /// A folder whose files without a name can become bodies of this
+    /// middleware's messages without being copied.
+    fn spool_folder(&self) -> Option<std::path::PathBuf> {
+        None
+    }
+
     /// Name of an open queue, as in its URL.
     fn name_of(&self, queue: QueueId) -> String;
 }

@@ -51,6 +51,10 @@ pub fn read_all(options: &SourceOptions) -> Result<Vec<Result<Event>>> {
     let read = std::io::stdin().lock().take(limit).read_to_end(&mut bytes);
     read.map_err(|error| Failure::io("read", "stdin", &error))?;
     let one_document = options.shape == InShape::Auto && is_json(&bytes);
+    if one_document {
+        // What follows the document is no part of it.
+        bytes.truncate(bytes.trim_ascii_end().len());
+    }
     let cut = if one_document { InShape::Raw } else { options.shape };
     let mut splitter = Splitter::new(cut, options.limit);
     splitter.push(&bytes);
@@ -103,6 +107,7 @@ fn exec(bench: &mut Bench<'_>, event: &Event) -> std::io::Result<(CallEnd, Outpu
         event,
         whole_event: function.input == FunctionInput::Event,
         attempt: 1,
+        spool: None,
     };
     let mut call = Call::start(bench.guard, bench.poller, 0, &start)?;
     let outcome = watch(function.timeout, bench.guard, bench.poller, &mut call, &mut |line| {

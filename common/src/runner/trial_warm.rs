@@ -53,7 +53,7 @@ impl Bench<'_> {
 
     fn listen_to(&self, filter: &mut Filter) -> io::Result<Ended> {
         let due = self.due();
-        let answered = |line: Vec<u8>| (CallEnd::Exit(0), Output::Printed(line));
+        let answered = |line: Vec<u8>| (CallEnd::Exit(0), Output::Printed(line.into()));
         loop {
             let step = filter.step(self.poller, 0);
             if let Some((_, line)) = step.answers.into_iter().next() {

@@ -1,5 +1,6 @@
 //! How calls end.
 
+use super::spool::Spool;
 use crate::event::Event;
 use std::io;
 use std::time::Duration;
@@ -64,7 +65,7 @@ impl std::fmt::Display for CallEnd {
 #[derive(Debug)]
 pub enum Output {
     /// What a program printed.
-    Printed(Vec<u8>),
+    Printed(Spool),
     /// A body that came by HTTP, byte for byte, and its media type if it has
     /// one that means something.
     Sent(Option<String>, Vec<u8>),
@@ -74,6 +75,6 @@ pub enum Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self::Printed(Vec::new())
+        Self::Printed(Spool::default())
     }
 }

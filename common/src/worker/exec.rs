@@ -2,7 +2,8 @@
 
 use super::end::{CallEnd, Kill};
 use super::guard::{Guard, Outcome, Stdio};
-use super::output::{capacity, drain, input_pipe, output_pipe};
+use super::output::{capacity, input_pipe, output_pipe};
+use super::spool::Spool;
 use super::stderr::Stderr;
 use super::{environment, stdin, token};
 use crate::event::{Body, Event, Show, print_envelope};
@@ -10,8 +11,9 @@ use crate::limits::BODY_MAX;
 use crate::poll::{Interest, Poller};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 /// How much of one call's output is read before others have their turn.
 const READ_AT_ONCE: usize = 1 << 20;
@@ -34,6 +36,8 @@ pub struct Start<'a> {
     pub whole_event: bool,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// Where large output goes; none for memory.
+    pub spool: Option<&'a Path>,
 }
 
 /// A call that is under way, or a process that waits for one.
@@ -43,7 +47,7 @@ pub struct Call {
     /// Its log.
     pub stderr: Stderr,
     /// What it printed so far.
-    pub output: Vec<u8>,
+    pub output: Spool,
     /// Why it was killed by us, if it was.
     pub killed: Option<Kill>,
     /// The stdin of a process that was started ahead of its message.
@@ -62,8 +66,9 @@ impl Call {
     pub fn start(guard: &Guard, poller: &Poller, base: u64, start: &Start<'_>) -> io::Result<Self> {
         let input = input_of(start.event, start.whole_event)?;
         let env = environment::of(start.event, start.name, start.attempt);
-        let theirs = stdin::of(input.as_ref())?;
-        Self::spawn(guard, poller, base, (start.call, start.function), env, (theirs, None))
+        let stdin = (stdin::of(input.as_ref())?, None);
+        let folder = start.spool.map(Path::to_owned);
+        Self::spawn(guard, poller, base, (start.call, start.function), env, stdin, folder)
     }
 
     /// Starts a process before its message is there: it waits at its stdin.
@@ -76,9 +81,11 @@ impl Call {
         base: u64,
         process: (u64, usize),
         env: Vec<(String, String)>,
+        spool: Option<PathBuf>,
     ) -> io::Result<Self> {
         let (theirs, ours, spare) = input_pipe()?;
-        let mut call = Self::spawn(guard, poller, base, process, env, (theirs, Some(spare)))?;
+        let stdin = (theirs, Some(spare));
+        let mut call = Self::spawn(guard, poller, base, process, env, stdin, spool)?;
         call.stdin = Some(ours);
         Ok(call)
     }
@@ -89,7 +96,8 @@ impl Call {
         base: u64,
         process: (u64, usize),
         env: Vec<(String, String)>,
-        stdin: (std::os::fd::OwnedFd, Option<std::os::fd::OwnedFd>),
+        stdin: (OwnedFd, Option<OwnedFd>),
+        folder: Option<PathBuf>,
     ) -> io::Result<Self> {
         let (stdout, their_stdout) = output_pipe()?;
         let (stderr, their_stderr) = output_pipe()?;
@@ -101,7 +109,7 @@ impl Call {
         Ok(Self {
             stdout: Some(stdout),
             stderr: Stderr::new(stderr),
-            output: Vec::new(),
+            output: Spool::new(folder),
             killed: None,
             stdin: None,
             input: None,
@@ -160,8 +168,8 @@ impl Call {
 
     /// Reads what is in its stdout; `false` when it printed too much.
     pub fn read_stdout(&mut self) -> bool {
-        drain(&mut self.stdout, &mut self.output, READ_AT_ONCE);
-        self.output.len() as u64 <= BODY_MAX
+        self.output.fill(&mut self.stdout, READ_AT_ONCE);
+        self.output.len() <= BODY_MAX
     }
 
     /// Reads the rest once its process is gone, and says how it ended. What
@@ -169,8 +177,10 @@ impl Call {
     /// still be writing.
     pub fn finish(&mut self, outcome: Outcome) -> CallEnd {
         let left = capacity(self.stdout.as_ref());
-        drain(&mut self.stdout, &mut self.output, left);
-        let fits = self.output.len() as u64 <= BODY_MAX;
+        self.output.fill(&mut self.stdout, left);
+        // In memory it stops early, to go on in a file.
+        self.output.fill(&mut self.stdout, left);
+        let fits = self.output.len() <= BODY_MAX;
         match (self.killed, outcome) {
             (Some(kill), _) => CallEnd::Killed(kill),
             (None, _) if !fits => CallEnd::Killed(Kill::OutputTooLarge),

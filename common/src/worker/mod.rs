@@ -9,6 +9,7 @@ pub mod http;
 pub mod keep;
 mod output;
 pub mod retry;
+pub mod spool;
 pub mod stderr;
 pub mod stdin;
 pub mod token;

@@ -364,6 +364,10 @@ impl Connection for MqConnection {
         Ok(())
     }
 
+    fn spool_folder(&self) -> Option<std::path::PathBuf> {
+        Some(self.dirs.root().to_owned())
+    }
+
     fn wait_rather_than_spill(&mut self) {
         self.patient = true;
     }

@@ -12,7 +12,8 @@ use crate::event::{Body, BodyFile};
 use crate::limits;
 use crate::queue::QueueError;
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, fallocate};
+use nix::unistd::linkat;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -134,7 +135,17 @@ impl Slab {
         self.cells.write_all_at(&bytes, name.number * CELL)
     }
 
+    /// A body that is in a file is linked, not copied: such files are never
+    /// written again. Where that cannot be (another file system) it is.
     fn write_file(&self, name: Name, body: &Body) -> io::Result<()> {
+        if let Body::File(kept) = body {
+            let fd = format!("/proc/self/fd/{}", kept.file.as_raw_fd());
+            marker();
+            let flags = AtFlags::AT_SYMLINK_FOLLOW;
+            if linkat(AT_FDCWD, fd.as_str(), AT_FDCWD, &self.path(name), flags).is_ok() {
+                return Ok(());
+            }
+        }
         let mut options = OpenOptions::new();
         let path = self.path(name);
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
