@@ -73,14 +73,17 @@ pub const STDERR_LINE_MAX: usize = 8 << 10;
 /// for the next line, in milliseconds: what follows it by then voids it.
 pub const ANSWER_HELD_MAX_MS: u64 = 10;
 
-/// How long the next line waits for a filter that does something else, in
-/// milliseconds.
+/// How long the next line waits for a filter with an event loop that is never
+/// seen to wait for input alone, in milliseconds.
 pub const FILTER_ASK_MAX_MS: u64 = 1_000;
 
-/// How long a starting filter may wait for something else than its input
-/// before it counts as one that cannot be watched (a shell around a pipeline,
-/// say), in milliseconds.
+/// How long a starting filter waits for something else than its input before
+/// its children are looked at: a shell around a pipeline, in milliseconds.
 pub const FILTER_OPAQUE_MS: u64 = 100;
+
+/// How long a starting filter may wait for something else before it counts as
+/// one that cannot be watched, in milliseconds.
+pub const FILTER_OPAQUE_MAX_MS: u64 = 2_000;
 
 /// How long a function that is not needed any more may take to end by itself
 /// once its input has ended, in milliseconds.

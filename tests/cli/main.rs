@@ -2,15 +2,19 @@
 //! they leave behind.
 
 mod adversity;
+mod ahead;
 mod bad_chains;
 mod bad_functions;
 mod bad_input;
 mod damage;
 mod examples;
 mod failing;
+mod fed;
+mod filters;
 mod flow;
 mod functions;
 mod help;
+mod http_source;
 mod joins;
 mod limits;
 mod loops;
@@ -18,8 +22,11 @@ mod queues;
 mod redrive;
 mod resume;
 mod runs;
+mod servers;
 mod signals;
+mod sources;
 mod terminal;
+mod web;
 
 /// Compares a script's whole outcome with the kept one.
 macro_rules! told {

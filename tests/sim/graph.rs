@@ -39,6 +39,7 @@ pub fn random(die: &mut Die) -> Chain {
         deadline: std::time::Duration::from_secs(1),
         deliver: Deliver::AtLeastOnce,
         queues: BTreeMap::new(),
+        file: None,
         digest: String::new(),
         folder: Path::new("/").to_owned(),
     }

@@ -40,7 +40,9 @@ pub fn headers_of(event: &Event) -> HeaderMap {
     for (name, value) in &event.extensions {
         put(name, &value.to_string());
     }
-    if let Some(kind) = event.content_type.as_deref().and_then(|kind| kind.parse().ok()) {
+    // An event that names no type has JSON (CloudEvents 1.0, section 3.1.1).
+    let kind = event.content_type.as_deref().unwrap_or("application/json");
+    if let (Some(_), Ok(kind)) = (&event.body, kind.parse()) {
         headers.insert(CONTENT_TYPE, kind);
     }
     headers

@@ -8,15 +8,22 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, setsockopt, socket,
     sockopt,
 };
+use std::cell::Cell;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Socket(TcpStream);
+pub struct Socket {
+    stream: TcpStream,
+    /// When something was last written.
+    written: Option<Rc<Cell<Instant>>>,
+}
 
 impl Socket {
     /// Around a connection that does not block, and another handle of it for
@@ -29,7 +36,19 @@ impl Socket {
         // Requests and answers are whole; waiting to fill a packet helps nobody.
         stream.set_nodelay(true)?;
         let handle = stream.try_clone()?;
-        Ok((Self(stream), handle))
+        Ok((Self { stream, written: None }, handle))
+    }
+
+    /// Keeps in `written` when something was last written.
+    pub fn note_writes(&mut self, written: Rc<Cell<Instant>>) {
+        self.written = Some(written);
+    }
+
+    fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
+        if let (true, Some(written)) = (result.is_ready(), &self.written) {
+            written.set(Instant::now());
+        }
+        result
     }
 
     /// Begins to connect; a refusal shows when it is first written to.
@@ -78,7 +97,7 @@ impl Read for Socket {
     ) -> Poll<io::Result<()>> {
         let mut chunk = [0_u8; 16 << 10];
         let room = buffer.remaining().min(chunk.len());
-        pending(uninterrupted(|| self.0.read(&mut chunk[..room])))
+        pending(uninterrupted(|| self.stream.read(&mut chunk[..room])))
             .map_ok(|len| buffer.put_slice(&chunk[..len]))
     }
 }
@@ -89,7 +108,8 @@ impl Write for Socket {
         _context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        pending(uninterrupted(|| self.0.write(bytes)))
+        let result = uninterrupted(|| self.stream.write(bytes));
+        self.wrote(pending(result))
     }
 
     fn poll_write_vectored(
@@ -97,7 +117,8 @@ impl Write for Socket {
         _context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        pending(uninterrupted(|| self.0.write_vectored(slices)))
+        let result = uninterrupted(|| self.stream.write_vectored(slices));
+        self.wrote(pending(result))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -110,7 +131,7 @@ impl Write for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The other side may have closed first.
-        let _ = self.0.shutdown(std::net::Shutdown::Write);
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
         Poll::Ready(Ok(()))
     }
 }

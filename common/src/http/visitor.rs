@@ -85,6 +85,8 @@ pub struct Visitor {
     driver: Option<Task<hyper::Result<()>>>,
     alarm: Arc<Alarm>,
     stage: Rc<Cell<(Stage, Instant)>>,
+    /// When something was last written to it.
+    written: Rc<Cell<Instant>>,
 }
 
 /// Requests that are whole, of all visitors.
@@ -101,7 +103,9 @@ impl Visitor {
         body_max: usize,
         inbox: Inbox,
     ) -> io::Result<Self> {
-        let (socket, handle) = Socket::of(stream)?;
+        let (mut socket, handle) = Socket::of(stream)?;
+        let written = Rc::new(Cell::new(Instant::now()));
+        socket.note_writes(written.clone());
         let stage = Rc::new(Cell::new((Stage::Quiet, Instant::now())));
         let seen = stage.clone();
         let service = service_fn(move |request| {
@@ -111,8 +115,10 @@ impl Visitor {
                 Ok::<_, Infallible>(answered(asked, &inbox, &stage).await)
             }
         });
-        let connection = http1::Builder::new().serve_connection(socket, service);
-        Ok(Self { handle, driver: Some(Box::pin(connection)), alarm: Alarm::new(), stage })
+        // Who has said all may still want an answer.
+        let connection = http1::Builder::new().half_close(true).serve_connection(socket, service);
+        let driver: Task<_> = Box::pin(connection);
+        Ok(Self { handle, driver: Some(driver), alarm: Alarm::new(), stage, written })
     }
 
     /// Goes on as far as the socket lets it; `false` when it is gone.
@@ -128,11 +134,17 @@ impl Visitor {
         self.driver.is_some()
     }
 
+    /// Whether nothing could be written to it for so long.
+    pub fn is_stalled(&self, patience: Duration) -> bool {
+        self.written.get().elapsed() >= patience
+    }
+
     /// Whether it takes longer than it may.
     pub fn is_late(&self, patience: Patience) -> bool {
         let (stage, since) = self.stage.get();
         match stage {
-            Stage::Quiet => since.elapsed() > patience.headers,
+            // It may still be reading its last answer.
+            Stage::Quiet => since.max(self.written.get()).elapsed() > patience.headers,
             Stage::Sending => since.elapsed() > patience.body,
             Stage::Waiting => false,
         }

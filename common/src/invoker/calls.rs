@@ -68,6 +68,8 @@ impl Invoker {
             call,
             function,
             name: &model.name,
+            // With or without a spare, it finds the same.
+            tells: !model.ahead,
             event: &work.event,
             whole_event: model.input == FunctionInput::Event,
             attempt: work.attempts,

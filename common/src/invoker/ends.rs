@@ -42,11 +42,22 @@ impl Invoker {
             }
             _ => ExitAction::Retry,
         };
+        if end == CallEnd::Unasked {
+            work.attempts -= 1;
+            self.served[index].backing_off += 1;
+            self.served[index].due.push_front(work);
+            return Ok(());
+        }
         // An attempt that ended with its guard is no fault of the function.
         let is_innocent = matches!(end, CallEnd::GuardDied | CallEnd::Bystander);
-        let crashes = if is_innocent { CRASHES_MAX } else { 0 };
+        work.crashes += u32::from(is_innocent);
+        let is_over = if is_innocent {
+            work.crashes > CRASHES_MAX
+        } else {
+            work.attempts - work.crashes.min(work.attempts) > function.retries
+        };
         // What is settled already must not be delivered again.
-        let is_last = work.receipt.is_none() || work.attempts > function.retries + crashes;
+        let is_last = work.receipt.is_none() || is_over;
         match action {
             ExitAction::Ok => self.succeed(work, output, stderr),
             ExitAction::Drop => self.emit(work, Vec::new()),

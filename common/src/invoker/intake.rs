@@ -98,6 +98,7 @@ impl Invoker {
             admitted: false,
             event: taken.event,
             attempts: taken.attempts,
+            crashes: 0,
             fault: taken.fault,
             was_refused: false,
             due: None,

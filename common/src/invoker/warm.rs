@@ -291,7 +291,7 @@ impl Invoker {
             let end = if had_chance {
                 warm.end_of(call).unwrap_or_else(|| crash.clone())
             } else {
-                CallEnd::Bystander
+                CallEnd::Unasked
             };
             self.end_call(call, work, end, Output::default(), tail.clone())?;
         }

@@ -16,6 +16,7 @@ use crate::worker::keep::Keep;
 use crate::worker::token;
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 /// How soon a server that does not listen yet is looked at again.
@@ -94,7 +95,7 @@ impl Invoker {
             let kept = site.server.and_then(|process| self.servers.get(&process));
             if kept.is_none_or(|kept| kept.server.booted.is_none()) {
                 site.waiting.push_back(call);
-                return Ok(());
+                return if site.server.is_none() { self.restart_server(served) } else { Ok(()) };
             }
         }
         let connection = match self.connection_of(served) {
@@ -108,6 +109,17 @@ impl Invoker {
             Ok(()) => self.on_connection(connection),
             Err(reason) => self.end_web(call, CallEnd::Unfit(format!("http: {reason}"))),
         }
+    }
+
+    /// Starts a server for those who wait; if it cannot be, they are told.
+    fn restart_server(&mut self, served: usize) -> Result<(), QueueError> {
+        self.served[served].timing.cold_starts += 1;
+        let Err(error) = self.start_server(served) else { return Ok(()) };
+        let waiting = self.sites.get_mut(&served).map(|site| std::mem::take(&mut site.waiting));
+        for call in waiting.into_iter().flatten() {
+            self.end_web(call, super::calls::not_started(&error))?;
+        }
+        Ok(())
     }
 
     fn put_question(&mut self, call: u64, connection: u64) -> Result<(), String> {
@@ -179,12 +191,19 @@ impl Invoker {
             Ok(reply) => return self.on_reply(call, reply),
             Err(trouble) => trouble,
         };
+        // A server of ours that does not listen: what became of it is told.
+        let is_down = matches!(&trouble, Trouble::Refused) && self.has_server(served);
+        if is_down {
+            self.wait_for_server(served);
+            return self.ask_web(call);
+        }
         let end = match trouble {
             // The server closed what it had kept alive; that is no attempt.
             Trouble::Stale if was_used && !self.served[served].serve.at_most_once => {
                 return self.ask_web(call);
             }
             Trouble::Stale => CallEnd::NoAnswer("http: closed without an answer".to_owned()),
+            Trouble::Refused => CallEnd::NoAnswer("http: connection refused".to_owned()),
             Trouble::TooLarge => CallEnd::Killed(Kill::OutputTooLarge),
             Trouble::Failed(reason) => CallEnd::NoAnswer(format!("http: {reason}")),
         };
@@ -192,6 +211,15 @@ impl Invoker {
             site.endpoint.failed();
         }
         self.end_web(call, end)
+    }
+
+    /// It is looked at until it listens, or its end is told.
+    fn wait_for_server(&mut self, served: usize) {
+        let process = self.sites.get(&served).and_then(|site| site.server);
+        if let Some((process, kept)) = process.and_then(|p| Some((p, self.servers.get_mut(&p)?))) {
+            kept.server.booted = None;
+            self.timers.set(Instant::now() + LOOK_AGAIN, Timer::Look(process));
+        }
     }
 
     fn on_reply(&mut self, call: u64, reply: Reply) -> Result<(), QueueError> {
@@ -244,6 +272,10 @@ impl Invoker {
         let function = &self.routing.chain.functions[index];
         let named = function.url.as_deref().and_then(|url| Endpoint::parse(url).ok()?.port());
         let port = named.map_or_else(free_port, Ok)?;
+        if named.is_some() {
+            // Whoever has it would get our messages.
+            drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?);
+        }
         site.endpoint.set_port(port);
         let env = environment::of_process(&function.name);
         let guard = self.guard.as_ref().ok_or(io::ErrorKind::NotConnected)?;

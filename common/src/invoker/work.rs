@@ -36,6 +36,8 @@ pub(super) struct Work {
     pub(super) event: Event,
     /// Attempts started so far, by whomever.
     pub(super) attempts: u32,
+    /// How many of them ended by no fault of the function.
+    pub(super) crashes: u32,
     /// Why it cannot be worked on; a part still goes to the others of its join.
     pub(super) fault: Option<String>,
     /// Whether what it led to could not be sent, ever.

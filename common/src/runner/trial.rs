@@ -104,6 +104,7 @@ fn exec(bench: &mut Bench<'_>, event: &Event) -> std::io::Result<(CallEnd, Outpu
         call: 1,
         function: bench.index,
         name: &function.name,
+        tells: !function.ahead,
         event,
         whole_event: function.input == FunctionInput::Event,
         attempt: 1,

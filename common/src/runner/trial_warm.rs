@@ -173,6 +173,9 @@ impl Bench<'_> {
             Err(Trouble::Stale) => {
                 (CallEnd::NoAnswer("http: closed without an answer".into()), Output::default())
             }
+            Err(Trouble::Refused) => {
+                (CallEnd::NoAnswer("http: connection refused".into()), Output::default())
+            }
             Err(Trouble::Failed(reason)) => {
                 (CallEnd::NoAnswer(format!("http: {reason}")), Output::default())
             }

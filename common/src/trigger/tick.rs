@@ -74,7 +74,9 @@ impl Ticks {
         let prefix = format!("{:012x}", clock::random_u64() & 0xFFFF_FFFF_FFFF);
         let now = Timestamp::now();
         let mut ticks = Self { rhythm, source, prefix, timer, due: now, count: 0, poller: None };
-        ticks.due = ticks.after(now).map_err(|reason| flaw(url, reason))?;
+        ticks.due = ticks.after(now).map_err(|_| {
+            flaw(url, "it never comes".to_owned()).cure("every:1h, or cron:0 4 * * *")
+        })?;
         ticks.set().map_err(|error| Failure::io("set", "a timer", &error))?;
         Ok(Some(ticks))
     }
@@ -150,9 +152,15 @@ fn cron(url: &str, text: &str) -> Result<Rhythm> {
     options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::System;
     match cronexpr::parse_crontab_with(text, options) {
         Ok(cron) => Ok(Rhythm::Cron(Box::new(cron))),
-        Err(error) => Err(flaw(url, error.to_string().replace('\n', " "))
+        Err(error) => Err(flaw(url, last_line(&error.to_string()))
             .cure("\"cron:*/5 * * * *\", minute hour day month weekday")),
     }
+}
+
+/// What is wrong, without the picture of where.
+fn last_line(text: &str) -> String {
+    let last = text.lines().last().unwrap_or(text);
+    last.trim_start_matches([' ', '^']).to_owned()
 }
 
 fn flaw(url: &str, reason: String) -> Failure {

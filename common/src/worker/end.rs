@@ -29,6 +29,8 @@ pub enum CallEnd {
     GuardDied,
     /// Its process was ended for another message's sake.
     Bystander,
+    /// Nobody was asked: the process was gone before.
+    Unasked,
     /// A filter answered otherwise than with a line for a line.
     Protocol(String),
     /// An HTTP status, and how long the server asks us to wait.
@@ -55,6 +57,7 @@ impl std::fmt::Display for CallEnd {
             Self::Killed(Kill::OutputTooLarge) => f.write_str("output over the limit of 1 GiB"),
             Self::GuardDied => f.write_str("its guard was killed"),
             Self::Bystander => f.write_str("its process was ended for another message"),
+            Self::Unasked => f.write_str("its process was gone before it was asked"),
             Self::Status(status, _) => write!(f, "status {status}"),
             Self::Protocol(text) | Self::NoAnswer(text) | Self::Unfit(text) => f.write_str(text),
         }

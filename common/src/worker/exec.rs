@@ -30,6 +30,8 @@ pub struct Start<'a> {
     pub function: usize,
     /// Its name.
     pub name: &'a str,
+    /// Whether it is told of the event in its environment.
+    pub tells: bool,
     /// The event it works on.
     pub event: &'a Event,
     /// Whether it gets the whole envelope instead of the body.
@@ -65,7 +67,11 @@ impl Call {
     /// No descriptors left, a body that cannot be read, or no guard.
     pub fn start(guard: &Guard, poller: &Poller, base: u64, start: &Start<'_>) -> io::Result<Self> {
         let input = input_of(start.event, start.whole_event)?;
-        let env = environment::of(start.event, start.name, start.attempt);
+        let env = if start.tells {
+            environment::of(start.event, start.name, start.attempt)
+        } else {
+            environment::of_process(start.name)
+        };
         let stdin = (stdin::of(input.as_ref())?, None);
         let folder = start.spool.map(Path::to_owned);
         Self::spawn(guard, poller, base, (start.call, start.function), env, stdin, folder)

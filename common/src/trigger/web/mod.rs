@@ -78,8 +78,6 @@ pub struct WebTrigger {
     asked: u64,
     accepted: u64,
     stopped_by: Option<i32>,
-    /// When nothing was left to do but to write.
-    stopped_at: Option<Instant>,
     looked: Instant,
     log: Log,
 }
@@ -129,7 +127,6 @@ impl WebTrigger {
             sending: None,
             answers: HashMap::new(),
             closing: HashSet::new(),
-            stopped_at: None,
             waiting: Waiting::default(),
             replies,
             dead: DeadSink::file(dead),
@@ -199,7 +196,8 @@ impl WebTrigger {
     }
 
     fn sleep(&self) -> Duration {
-        let busy = self.desk.has_more() && self.replies.is_some();
+        let came = !self.inbox.borrow().is_empty();
+        let busy = came || (self.desk.has_more() && self.replies.is_some());
         if busy { Duration::ZERO } else { Duration::from_millis(100) }
     }
 
@@ -232,8 +230,12 @@ impl WebTrigger {
         if !is_done {
             return false;
         }
-        let since = *self.stopped_at.get_or_insert_with(Instant::now);
-        self.closing.is_empty() || since.elapsed() >= Duration::from_millis(FAREWELL_MAX_MS)
+        // As long as somebody reads a last answer, it is written.
+        let patience = Duration::from_millis(FAREWELL_MAX_MS);
+        let is_reading = |number: &u64| {
+            self.visitors.get(number).is_some_and(|visitor| !visitor.is_stalled(patience))
+        };
+        !self.closing.iter().any(is_reading)
     }
 
     /// Whether nobody new is received.

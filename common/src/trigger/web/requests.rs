@@ -3,14 +3,14 @@
 use super::super::Destination;
 use super::WebTrigger;
 use super::waiting::Ended;
-use crate::event::{Attr, Body, Event, Show, check_name, detect_type, print_envelope};
+use crate::event::{Attr, Body, Event, Show, detect_type, print_envelope};
 use crate::http::binding::{self, Message};
 use crate::http::visitor::{Answer, Asked};
-use crate::limits::REQUEST_ACCEPT_MAX_MS;
+use crate::limits::{DRAIN_MAX_MS, REQUEST_ACCEPT_MAX_MS};
 use crate::queue::{Handed, Handoff, Port, QueueError, Settlement};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Media type of several envelopes.
 const NDJSON: &str = "application/x-ndjson";
@@ -19,10 +19,19 @@ const JSON: &str = "application/json";
 
 /// A request whose events are on their way to the first queue.
 pub(super) struct Accepted {
-    visitor: u64,
-    answer: Answer,
+    request: u64,
     ids: Vec<String>,
-    invocations: Vec<String>,
+    since: Instant,
+}
+
+/// The trace a request belongs to, as HTTP carries it (W3C Trace Context).
+fn trace(event: &mut Event, headers: &HeaderMap) {
+    for name in ["traceparent", "tracestate"] {
+        if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
+            let value = || Attr::Text(value.to_owned());
+            event.extensions.entry(name.to_owned()).or_insert_with(value);
+        }
+    }
 }
 
 impl WebTrigger {
@@ -31,7 +40,7 @@ impl WebTrigger {
     pub(super) fn take_requests(&mut self) -> Result<(), QueueError> {
         while self.sending.is_none() {
             let Some((_, asked)) = self.queue.pop_front() else { return Ok(()) };
-            if self.listener.is_none() {
+            if self.is_stopping() {
                 self.refuse(&asked, StatusCode::SERVICE_UNAVAILABLE, "it is about to stop");
                 continue;
             }
@@ -59,7 +68,10 @@ impl WebTrigger {
         let bad = |reason| (StatusCode::BAD_REQUEST, reason);
         match binding::read(&asked.headers, body).map_err(bad)? {
             Message::Events(events) if events.is_empty() => Err(bad("no event in it".to_owned())),
-            Message::Events(events) => Ok(events),
+            Message::Events(mut events) => {
+                events.iter_mut().for_each(|event| trace(event, &asked.headers));
+                Ok(events)
+            }
             Message::Bare(media, body) => Ok(vec![self.bare(&asked.headers, media, body)]),
         }
     }
@@ -67,7 +79,7 @@ impl WebTrigger {
     /// A bare body as an event; its id is the client's key, if there is one.
     fn bare(&self, headers: &HeaderMap, media: Option<String>, body: Vec<u8>) -> Event {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let key = text("idempotency-key").map(str::to_owned);
+        let key = text("idempotency-key").filter(|key| !key.is_empty()).map(str::to_owned);
         let id = key.unwrap_or_else(|| format!("{}-{}", self.name, self.number + 1));
         // What clients say of every form and file tells nothing.
         let means_nothing = |media: &String| {
@@ -80,22 +92,15 @@ impl WebTrigger {
         let mut event = Event::bare(id, source, &media, Vec::new());
         event.body = Some(Body::Inline(body));
         event.time = Some(crate::clock::rfc3339_now());
-        for name in ["traceparent", "tracestate"] {
-            if let Some(value) = text(name).filter(|_| check_name(name).is_ok()) {
-                event.extensions.insert(name.to_owned(), Attr::Text(value.to_owned()));
-            }
-        }
+        trace(&mut event, headers);
         event
     }
 
     fn begin(&mut self, asked: &Asked, events: Vec<Event>) -> Result<(), QueueError> {
-        let mut accepted = Accepted {
-            visitor: asked.visitor,
-            answer: asked.answer.clone(),
-            ids: events.iter().map(|event| event.id.clone()).collect(),
-            invocations: Vec::new(),
-        };
-        let mut outputs: Vec<(Port, Event)> = Vec::new();
+        self.asked += 1;
+        let request = self.asked;
+        let ids = events.iter().map(|event| event.id.clone()).collect();
+        let (mut outputs, mut invocations): (Vec<(Port, Event)>, Vec<String>) = Default::default();
         for event in events {
             self.number += 1;
             match &self.destination {
@@ -105,16 +110,28 @@ impl WebTrigger {
                     if self.replies.is_some() {
                         control.reply.clone_from(&self.name);
                     }
-                    accepted.invocations.push(control.invocation.clone());
+                    invocations.push(control.invocation.clone());
                     outputs.extend(start.begin(&event, &control));
                 }
             }
         }
+        // What comes back may be faster than the rest of what is sent.
+        self.answers.insert(request, (asked.visitor, asked.answer.clone()));
+        if self.replies.is_some() {
+            self.waiting.begin(request, invocations, Instant::now());
+        }
+        let accepted = Accepted { request, ids, since: Instant::now() };
         match self.desk.hand_over(Handoff { taken: None, outputs })? {
             Handed::Done => self.accept(accepted),
             Handed::Later(ticket) => self.sending = Some((ticket, accepted)),
             Handed::Refused(error) => {
-                self.refuse(asked, StatusCode::PAYLOAD_TOO_LARGE, &error.to_string());
+                self.waiting.forget(request);
+                self.answer_with(
+                    request,
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    TEXT,
+                    error.to_string() + "\n",
+                );
             }
         }
         Ok(())
@@ -131,12 +148,15 @@ impl WebTrigger {
         self.accepted += accepted.ids.len() as u64;
         if self.replies.is_none() {
             let ids = serde_json::json!({ "ids": accepted.ids }).to_string();
-            self.give(accepted.visitor, &accepted.answer, StatusCode::ACCEPTED, JSON, ids + "\n");
-            return;
+            self.answer_with(accepted.request, StatusCode::ACCEPTED, JSON, ids + "\n");
         }
-        self.asked += 1;
-        self.waiting.begin(self.asked, accepted.invocations, Instant::now());
-        self.answers.insert(self.asked, (accepted.visitor, accepted.answer));
+    }
+
+    /// Gives the answer that is owed to a request, if it still is.
+    fn answer_with(&mut self, request: u64, status: StatusCode, media: &'static str, text: String) {
+        if let Some((visitor, answer)) = self.answers.remove(&request) {
+            self.give(visitor, &answer, status, media, text);
+        }
     }
 
     fn refuse(&mut self, asked: &Asked, status: StatusCode, reason: &str) {
@@ -187,7 +207,6 @@ impl WebTrigger {
     }
 
     fn answer(&mut self, ended: Ended) {
-        let Some((visitor, answer)) = self.answers.remove(&ended.request) else { return };
         let mut lines = Vec::new();
         for end in &ended.ends {
             let show = Show { exact: true, control: false };
@@ -197,7 +216,7 @@ impl WebTrigger {
         }
         let status = if ended.is_dead { StatusCode::BAD_GATEWAY } else { StatusCode::OK };
         let text = String::from_utf8_lossy(&lines).into_owned();
-        self.give(visitor, &answer, status, NDJSON, text);
+        self.answer_with(ended.request, status, NDJSON, text);
     }
 
     /// Turns away what waited too long: for room, or for its results.
@@ -208,9 +227,25 @@ impl WebTrigger {
             self.refuse(&asked, StatusCode::SERVICE_UNAVAILABLE, "the first queue is full");
         }
         for request in self.waiting.late(self.options.timeout, Instant::now()) {
-            let Some((visitor, answer)) = self.answers.remove(&request) else { continue };
             let reason = "the results are not there yet; the invocation goes on\n";
-            self.give(visitor, &answer, StatusCode::GATEWAY_TIMEOUT, TEXT, reason.to_owned());
+            self.answer_with(request, StatusCode::GATEWAY_TIMEOUT, TEXT, reason.to_owned());
+        }
+        self.give_up_sending();
+    }
+
+    /// What found no room is not taken back: it may go on its way any time,
+    /// unless we end.
+    fn give_up_sending(&mut self) {
+        let Some((_, accepted)) = &self.sending else { return };
+        let (request, waited) = (accepted.request, accepted.since.elapsed());
+        if self.listener.is_none() && waited >= Duration::from_millis(DRAIN_MAX_MS) {
+            self.sending = None;
+            self.waiting.forget(request);
+            let reason = "the first queue is full, and this server is about to stop\n";
+            self.answer_with(request, StatusCode::SERVICE_UNAVAILABLE, TEXT, reason.to_owned());
+        } else if waited >= self.options.timeout {
+            let reason = "the first queue is full; the event may still be accepted\n";
+            self.answer_with(request, StatusCode::GATEWAY_TIMEOUT, TEXT, reason.to_owned());
         }
     }
 }

@@ -76,6 +76,11 @@ impl Waiting {
         late
     }
 
+    /// It was not accepted after all.
+    pub(super) fn forget(&mut self, request: u64) {
+        self.requests.remove(&request);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }

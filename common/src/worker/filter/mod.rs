@@ -18,7 +18,9 @@ use super::output::{capacity, drain, input_pipe, output_pipe};
 use super::stderr::Stderr;
 use super::token;
 use crate::event::{Event, Show, print_envelope};
-use crate::limits::{ANSWER_HELD_MAX_MS, FILTER_ASK_MAX_MS, FILTER_OPAQUE_MS};
+use crate::limits::{
+    ANSWER_HELD_MAX_MS, FILTER_ASK_MAX_MS, FILTER_OPAQUE_MAX_MS, FILTER_OPAQUE_MS,
+};
 use crate::poll::{Interest, Poller};
 use lines::Lines;
 use stance::{Stance, Watch};
@@ -67,6 +69,8 @@ pub struct Filter {
     watch: Option<Watch>,
     /// Set for a process that cannot be watched.
     is_opaque: bool,
+    /// Whether it was last seen in an event loop with a timer.
+    is_timed: bool,
     /// Since when it waits for something else than its input.
     elsewhere_since: Option<Instant>,
     /// Whether it was seen waiting for input since its last answer.
@@ -77,6 +81,10 @@ pub struct Filter {
     waiting: Vec<(u64, String, Vec<u8>)>,
     /// What is being sent.
     unsent: Vec<u8>,
+    /// Calls whose lines it is.
+    untaken: Vec<u64>,
+    /// Whether it reads no more.
+    is_closed: bool,
     sent: usize,
     /// Whether room in its stdin is waited for.
     wants_room: bool,
@@ -142,11 +150,14 @@ impl Filter {
             began: Instant::now(),
             watch: None,
             is_opaque: false,
+            is_timed: false,
             elsewhere_since: None,
             is_settled: false,
             answered: None,
             waiting: Vec::new(),
             unsent: Vec::new(),
+            untaken: Vec::new(),
+            is_closed: false,
             sent: 0,
             wants_room: false,
             asked: None,
@@ -204,7 +215,7 @@ impl Filter {
             return step;
         }
         self.send(poller, base);
-        step.again |= !self.waiting.is_empty();
+        step.again |= !self.waiting.is_empty() && !self.is_closed;
         step
     }
 
@@ -222,7 +233,10 @@ impl Filter {
         // One that never asked for a line has failed whoever waits for it.
         let had_chance = self.phase == Phase::Booting;
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let asked = self.lines.abandon().into_iter().map(|call| (call, true));
+        // Of a line that could not be written it has seen nothing.
+        let untaken = if self.sent == 0 { std::mem::take(&mut self.untaken) } else { Vec::new() };
+        let asked = self.lines.abandon().into_iter();
+        let asked = asked.map(|call| (call, !untaken.contains(&call)));
         let lost = asked.chain(waiting.map(|(call, ..)| (call, had_chance))).collect();
         (step, lost)
     }
@@ -249,16 +263,11 @@ impl Filter {
         if !self.lines.has_answer() {
             return Ok(());
         }
-        if self.by_id || self.is_opaque || self.waits_with_nothing_to_say()? {
-            self.is_settled = true;
-        } else if self
-            .answered
-            .is_some_and(|at| at.elapsed().as_millis() < ANSWER_HELD_MAX_MS.into())
-        {
+        let held_ms = self.answered.map_or(0, |at| at.elapsed().as_millis());
+        self.is_settled = self.by_id || self.waits_with_nothing_to_say()?;
+        if !self.is_settled && held_ms < ANSWER_HELD_MAX_MS.into() {
             step.again = true;
             return Ok(());
-        } else {
-            self.is_settled = false;
         }
         step.answers = self.lines.accept();
         Ok(())
@@ -270,37 +279,51 @@ impl Filter {
             return Ok(false);
         }
         let waits = self.waits_with_nothing_to_say()?;
-        let stuck = self
-            .elsewhere_since
-            .is_some_and(|since| since.elapsed() >= Duration::from_millis(FILTER_OPAQUE_MS));
-        if !waits && !stuck {
+        if !waits && !self.is_stuck() {
             return Ok(false);
         }
-        self.is_opaque |= stuck && !waits;
+        self.hear()?;
+        self.is_opaque |= !waits;
         self.is_settled = true;
         self.phase = Phase::Up;
         step.booted = Some(self.began.elapsed());
         Ok(true)
     }
 
+    /// Whether it has waited for something else for so long that it may never
+    /// do otherwise: a shell around a pipeline, an event loop with a timer.
+    fn is_stuck(&self) -> bool {
+        let Some(elsewhere) = self.elsewhere_since.map(|since| since.elapsed()) else {
+            return false;
+        };
+        let is_pipeline = || self.watch.as_ref().is_some_and(Watch::descendant_waits);
+        elsewhere >= Duration::from_millis(FILTER_OPAQUE_MAX_MS)
+            || (elsewhere >= Duration::from_millis(FILTER_OPAQUE_MS) && is_pipeline())
+    }
+
     /// Looks whether it waits for input; what it said before counts as heard.
+    /// One that cannot be watched is trusted.
     fn waits_with_nothing_to_say(&mut self) -> Result<bool, Breach> {
         let Some(watch) = &self.watch else { return Ok(false) };
         for look in 0..LOOKS_AT_ONCE {
-            match watch.look() {
+            let stance = watch.look();
+            match stance {
                 Stance::Waits => {
-                    self.elsewhere_since = None;
+                    // It can be watched after all.
+                    (self.is_opaque, self.elsewhere_since) = (false, None);
                     self.hear()?;
                     return Ok(true);
                 }
-                Stance::Unknown => {
-                    self.is_opaque = true;
-                    return Ok(true);
-                }
+                Stance::Unknown => self.is_opaque = true,
+                Stance::Gone => return Ok(false),
                 Stance::Busy => self.elsewhere_since = None,
-                Stance::Elsewhere => {
+                Stance::Timed | Stance::Elsewhere => {
                     self.elsewhere_since.get_or_insert_with(Instant::now);
                 }
+            }
+            self.is_timed = stance == Stance::Timed;
+            if self.is_opaque {
+                return Ok(true);
             }
             if self.phase == Phase::Booting && look > 2 {
                 break;
@@ -310,23 +333,27 @@ impl Filter {
         Ok(false)
     }
 
-    /// Whether the next line may be sent.
+    /// Whether the next line may be sent. An event loop with a timer may never
+    /// be seen to wait for input alone.
     fn is_ready(&mut self) -> bool {
-        if self.phase != Phase::Up || self.is_opaque || self.by_id || self.is_settled {
+        if self.phase != Phase::Up || self.by_id || self.is_settled {
             return self.phase == Phase::Up;
         }
-        let late =
-            self.answered.is_none_or(|at| at.elapsed() >= Duration::from_millis(FILTER_ASK_MAX_MS));
         // A breach shows when its answer is heard.
-        self.is_settled = late || self.waits_with_nothing_to_say().unwrap_or(true);
+        self.is_settled = self.waits_with_nothing_to_say().unwrap_or(true);
+        let limit = Duration::from_millis(FILTER_ASK_MAX_MS);
+        let is_late = self.answered.is_none_or(|at| at.elapsed() >= limit);
+        self.is_settled |= is_late && self.is_timed;
         self.is_settled
     }
 
     fn send(&mut self, poller: &Poller, base: u64) {
-        if !self.waiting.is_empty() && self.is_ready() {
+        if !self.waiting.is_empty() && !self.is_closed && self.is_ready() {
+            self.untaken.clear();
             for (call, id, line) in self.waiting.drain(..) {
                 self.lines.ask(call, &id);
                 self.unsent.extend_from_slice(&line);
+                self.untaken.push(call);
             }
             (self.is_settled, self.asked) = (false, Some(Instant::now()));
         }
@@ -346,13 +373,20 @@ impl Filter {
                     return;
                 }
                 // It closed its stdin: its end will be told.
-                Err(_) => break,
+                Err(_) => {
+                    self.is_closed = true;
+                    break;
+                }
             }
+        }
+        if self.is_closed && self.sent == 0 {
+            return;
         }
         if std::mem::take(&mut self.wants_room) {
             poller.remove(&*stdin);
         }
         self.unsent.clear();
+        self.untaken.clear();
         self.sent = 0;
     }
 }

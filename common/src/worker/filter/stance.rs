@@ -7,17 +7,24 @@
 
 use nix::libc;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// What a process is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stance {
-    /// It waits for its stdin, or for any of several things.
+    /// It waits for its stdin, or without end for any of several things.
     Waits,
+    /// It waits for any of several things, or for a time to pass: an event
+    /// loop with a timer.
+    Timed,
     /// It runs, or waits for a disk.
     Busy,
     /// It waits for something else, such as a child or a time.
     Elsewhere,
+    /// It is gone; its end will be told.
+    Gone,
     /// The kernel does not say.
     Unknown,
 }
@@ -25,24 +32,55 @@ pub enum Stance {
 /// One process under watch.
 #[derive(Debug)]
 pub struct Watch {
+    pid: i32,
     file: Option<File>,
+    is_gone: bool,
 }
 
 impl Watch {
     /// Watches a process; one that cannot be watched is always unknown.
     pub fn of(pid: i32) -> Self {
-        Self { file: File::open(format!("/proc/{pid}/syscall")).ok() }
+        let opened = File::open(format!("/proc/{pid}/syscall"));
+        let is_gone = opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound)
+            && !Path::new(&format!("/proc/{pid}")).exists();
+        Self { pid, file: opened.ok(), is_gone }
     }
 
     /// Looks once.
     pub fn look(&self) -> Stance {
-        let Some(file) = &self.file else { return Stance::Unknown };
+        let Some(file) = &self.file else {
+            return if self.is_gone { Stance::Gone } else { Stance::Unknown };
+        };
         let mut text = [0_u8; 256];
         match file.read_at(&mut text, 0) {
             Ok(len) => std::str::from_utf8(&text[..len]).map_or(Stance::Unknown, stance),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Stance::Gone,
             Err(_) => Stance::Unknown,
         }
     }
+
+    /// Whether a process that came from this one waits at the same stdin: the
+    /// first of a pipeline in a shell.
+    pub fn descendant_waits(&self) -> bool {
+        let stdin = |pid: i32| std::fs::read_link(format!("/proc/{pid}/fd/0")).ok();
+        let Some(ours) = stdin(self.pid) else { return false };
+        let mut family = children(self.pid);
+        let mut next = 0;
+        while let Some(pid) = family.get(next).copied() {
+            if stdin(pid).as_ref() == Some(&ours) && Self::of(pid).look() == Stance::Waits {
+                return true;
+            }
+            family.extend(children(pid));
+            next += 1;
+        }
+        false
+    }
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let text = text.unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// From the kernel's words: `running`, or the call's number and arguments.
@@ -53,13 +91,24 @@ fn stance(text: &str) -> Stance {
     if number < 0 {
         return Stance::Busy;
     }
-    let first =
-        words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+    let hex = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).unwrap_or(0);
+    let mut arguments = [0; 6];
+    arguments.iter_mut().zip(words).for_each(|(argument, word)| *argument = hex(word));
     if ON_A_DESCRIPTOR.contains(&number) {
-        return if first == Some(0) { Stance::Waits } else { Stance::Elsewhere };
+        return if arguments[0] == 0 { Stance::Waits } else { Stance::Elsewhere };
     }
-    let several = ON_SEVERAL.contains(&number) || ON_SEVERAL_OLD.contains(&number);
-    if several { Stance::Waits } else { Stance::Elsewhere }
+    let Some((_, things, time, none)) = on_several(number) else { return Stance::Elsewhere };
+    let is_endless = match none {
+        Endless::Null => arguments[time] == 0,
+        // An int: the upper half of the register means nothing.
+        Endless::MinusOne => arguments[time] as u32 == u32::MAX,
+    };
+    match (is_endless, things.map(|at| arguments[at])) {
+        (true, _) => Stance::Waits,
+        // Waiting for none of nothing is a way to sleep.
+        (false, None | Some(0)) => Stance::Elsewhere,
+        (false, Some(_)) => Stance::Timed,
+    }
 }
 
 /// Calls that read from the descriptor in their first argument.
@@ -73,22 +122,39 @@ const ON_A_DESCRIPTOR: [i64; 7] = [
     libc::SYS_pread64,
 ];
 
-/// Calls that may be waiting for input among other things: event loops, and
-/// the main threads of programs that read in another one.
-const ON_SEVERAL: [i64; 6] = [
-    libc::SYS_ppoll,
-    libc::SYS_pselect6,
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_pwait2,
-    libc::SYS_futex,
-    libc::SYS_io_uring_enter,
+/// How a call says that it waits without end.
+#[derive(Debug, Clone, Copy)]
+enum Endless {
+    Null,
+    MinusOne,
+}
+
+/// A call that may be waiting for input among other things: event loops, and
+/// the main threads of programs that read in another one. Which argument
+/// counts the things (none: it is no event loop), and which is the time.
+type Several = (i64, Option<usize>, usize, Endless);
+
+const ON_SEVERAL: [Several; 5] = [
+    (libc::SYS_ppoll, Some(1), 2, Endless::Null),
+    (libc::SYS_pselect6, Some(0), 4, Endless::Null),
+    (libc::SYS_epoll_pwait, Some(2), 3, Endless::MinusOne),
+    (libc::SYS_epoll_pwait2, Some(2), 3, Endless::Null),
+    (libc::SYS_futex, None, 3, Endless::Null),
 ];
 
 /// Their older forms, which newer architectures never had.
 #[cfg(target_arch = "x86_64")]
-const ON_SEVERAL_OLD: [i64; 3] = [libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_wait];
+const ON_SEVERAL_OLD: [Several; 3] = [
+    (libc::SYS_poll, Some(1), 2, Endless::MinusOne),
+    (libc::SYS_select, Some(0), 4, Endless::Null),
+    (libc::SYS_epoll_wait, Some(2), 3, Endless::MinusOne),
+];
 #[cfg(not(target_arch = "x86_64"))]
-const ON_SEVERAL_OLD: [i64; 0] = [];
+const ON_SEVERAL_OLD: [Several; 0] = [];
+
+fn on_several(number: i64) -> Option<Several> {
+    ON_SEVERAL.iter().chain(&ON_SEVERAL_OLD).find(|(call, ..)| *call == number).copied()
+}
 
 #[cfg(test)]
 mod tests {
@@ -103,7 +169,14 @@ mod tests {
         );
         assert_eq!(stance(&format!("{read} 0x3 0x55e1 0x2000\n")), Stance::Elsewhere);
         assert_eq!(stance(&format!("{} 0x1 0x1\n", libc::SYS_wait4)), Stance::Elsewhere);
-        assert_eq!(stance(&format!("{} 0x4 0x1\n", libc::SYS_epoll_pwait)), Stance::Waits);
+        let epoll = libc::SYS_epoll_pwait;
+        assert_eq!(stance(&format!("{epoll} 0x4 0x1 0x8 0xffffffff 0x0 0x8")), Stance::Waits);
+        assert_eq!(stance(&format!("{epoll} 0x4 0x1 0x8 0x14 0x0 0x8")), Stance::Timed);
+        let pselect = libc::SYS_pselect6;
+        assert_eq!(stance(&format!("{pselect} 0x0 0x0 0x0 0x0 0x7ffe 0x0")), Stance::Elsewhere);
+        assert_eq!(stance(&format!("{pselect} 0x1 0x7ffe 0x0 0x0 0x0 0x0")), Stance::Waits);
+        let futex = libc::SYS_futex;
+        assert_eq!(stance(&format!("{futex} 0x7f 0x189 0x0 0x7ffe 0x0 0x0")), Stance::Elsewhere);
         assert_eq!(stance("running\n"), Stance::Busy);
         assert_eq!(stance("-1 0x7ffe 0x7f2c\n"), Stance::Busy);
         assert_eq!(stance(""), Stance::Unknown);
@@ -120,6 +193,6 @@ mod tests {
         assert_eq!(watch.look(), Stance::Elsewhere);
         sleeper.kill().expect("it is ours");
         sleeper.wait().expect("it ends");
-        assert_eq!(watch.look(), Stance::Unknown);
+        assert_eq!(watch.look(), Stance::Gone);
     }
 }

@@ -23,6 +23,8 @@ pub enum Trouble {
     /// The connection was closed before the request was taken from it: on one
     /// that was kept alive, the server was about to close it.
     Stale,
+    /// Nothing listens there.
+    Refused,
     /// Something else; in words.
     Failed(String),
     /// The answer's body is over the limit.
@@ -57,7 +59,7 @@ pub struct Connection {
     alarm: Arc<Alarm>,
     calls: u64,
     /// What ended the connection, if it did not just close.
-    failure: Option<String>,
+    failure: Option<Trouble>,
 }
 
 impl Connection {
@@ -131,7 +133,7 @@ impl Connection {
                 && let Poll::Ready(ended) = task::poll(&self.alarm, driver)
             {
                 self.driver = None;
-                self.failure = ended.err().map(|error| innermost(&error));
+                self.failure = ended.err().map(|error| failure(&error));
             }
             if let Some(exchange) = &mut self.exchange
                 && let Poll::Ready((sender, came)) = task::poll(&self.alarm, exchange)
@@ -149,9 +151,7 @@ impl Connection {
     /// A first call that was never taken failed for what ended the connection.
     fn explained(&self, came: Result<Reply, Trouble>) -> Result<Reply, Trouble> {
         match (came, &self.failure) {
-            (Err(Trouble::Stale), Some(reason)) if !self.was_used() => {
-                Err(Trouble::Failed(reason.clone()))
-            }
+            (Err(Trouble::Stale), Some(reason)) if !self.was_used() => Err(reason.clone()),
             (came, _) => came,
         }
     }
@@ -187,6 +187,18 @@ fn trouble(error: &hyper::Error) -> Trouble {
         Trouble::Stale
     } else {
         Trouble::Failed(innermost(error))
+    }
+}
+
+fn failure(error: &(dyn std::error::Error + 'static)) -> Trouble {
+    let mut source = error;
+    while let Some(next) = source.source() {
+        source = next;
+    }
+    let kind = source.downcast_ref::<io::Error>().map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::ConnectionRefused) => Trouble::Refused,
+        _ => Trouble::Failed(innermost(error)),
     }
 }
 

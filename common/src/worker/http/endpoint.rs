@@ -132,9 +132,3 @@ mod tests {
         assert_eq!(endpoint.address().expect("an address"), first);
     }
 }
-
-impl PartialEq for Endpoint {
-    fn eq(&self, other: &Self) -> bool {
-        (self.host(), self.path()) == (other.host(), other.path())
-    }
-}
