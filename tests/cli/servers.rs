@@ -75,7 +75,7 @@ fn a_port_that_somebody_has_is_not_asked() {
     let came = sandbox.sh(&format!("echo a | faas-invoke {flags} --url {url} -- ./web.py"));
     assert_eq!((came.code, came.stdout.as_str()), (1, ""), "{came:?}");
     let reason = &dead(&sandbox)[0].1;
-    assert!(reason.contains("its server ended (exit 1)"), "{reason}");
+    assert!(reason.contains("address already in use"), "{reason}");
     other.set_nonblocking(true).expect("a socket");
     while let Ok((mut stranger, _)) = other.accept() {
         let mut asked = String::new();
@@ -99,9 +99,10 @@ fn a_server_that_dies_is_started_again_and_the_others_lose_no_attempt() {
         assert_eq!(came.stdout, numbers(400), "{jobs}: {}", came.stderr);
         assert_eq!(pids(&sandbox).len(), 2, "{}", came.stderr);
         let calls = text(&sandbox, "calls");
-        // With several at once, those in flight have died with it.
+        // With several at once, those in flight have died with it, and those
+        // whose connection the kernel still took for it.
         let again: Vec<&str> = calls.lines().filter(|call| !call.ends_with(" 1")).collect();
-        let most = if jobs == "-j1" { 1 } else { 3 };
+        let most = if jobs == "-j1" { 1 } else { 12 };
         assert!(again.len() <= most, "{jobs}: tried again: {again:?}");
         assert_eq!(sandbox.left_behind(), Vec::<String>::new());
     }
@@ -234,8 +235,10 @@ fn greeted(flags: &str, function: &str) -> Sandbox {
     let script = format!("cd functions && faas-invoke {flags} -- {function} < ../orders");
     let came = sandbox.sh(&script);
     assert_eq!(came.code, 0, "{came:?} {:?}", dead(&sandbox));
-    let greetings: Vec<Value> =
+    let mut greetings: Vec<Value> =
         came.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    // What had to be tried again comes later.
+    greetings.sort_by_key(|greeting| greeting["id"].to_string());
     let greeting = |id: &str, name: &str| json!({ "greeting": format!("hello {name}"), "id": id });
     let expected = [greeting("o1", "ada"), greeting("o2", "alan"), greeting("o3", "grace")];
     assert_eq!(greetings, expected, "{}", came.stderr);

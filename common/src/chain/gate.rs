@@ -1,7 +1,7 @@
 //! What a chain asks for and this version, or the middleware, does not do.
 
 use super::flaw::Flaw;
-use super::model::{Chain, Deliver, Layout, QueueWish};
+use super::model::{Chain, Deliver, Function, Layout, QueueWish};
 use super::source::Source;
 use crate::queue::{Capabilities, Order, WhenFull};
 
@@ -61,22 +61,27 @@ pub fn no_exactly_once(middleware: &Capabilities) -> (String, &'static str) {
     (what, "\"at-least-once\", and functions that know FAAS_IDEMPOTENCY_KEY")
 }
 
-/// Wishes under `*` that the middleware does not keep; `capacity_max` is what
+/// What a person should know: functions that are started ahead, and wishes
+/// under `*` that the middleware does not keep; `capacity_max` is what
 /// it grants now.
 pub fn notes(chain: &Chain, middleware: &Capabilities, capacity_max: u64) -> Vec<Note> {
-    let Some(wish) = chain.queues.get("*") else { return Vec::new() };
+    let mut notes: Vec<Note> = chain.functions.iter().filter(|f| f.ahead).map(ahead_note).collect();
+    let Some(wish) = chain.queues.get("*") else { return notes };
     let capacity = wish.capacity.filter(|capacity| *capacity > capacity_max).map(|capacity| {
         let what = format!("{}: queues cannot hold {capacity} messages", middleware.scheme);
         ("capacity", what, capacity_max.to_string())
     });
-    unkept(wish, middleware)
-        .into_iter()
-        .chain(capacity)
-        .map(|(key, what, cure)| Note {
-            object: format!("queues.*.{key}"),
-            what: format!("{what}; it will be {cure}"),
-        })
-        .collect()
+    notes.extend(unkept(wish, middleware).into_iter().chain(capacity).map(|(key, what, cure)| {
+        let what = format!("{what}; it will be {cure}");
+        Note { object: format!("queues.*.{key}"), what }
+    }));
+    notes
+}
+
+fn ahead_note(function: &Function) -> Note {
+    let what = "it runs before there is a message, without the event's variables (CE_*): only for \
+                programs that do nothing before they read";
+    Note { object: format!("functions.{}.ahead", function.name), what: what.to_owned() }
 }
 
 /// Key, what cannot be, and what can.

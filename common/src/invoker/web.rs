@@ -47,6 +47,8 @@ pub(super) struct Kept {
     /// Whether it is being killed.
     pub(super) is_condemned: bool,
     is_idle_set: bool,
+    /// Whether it ever listened.
+    was_up: bool,
 }
 
 /// Where the served functions with URLs are.
@@ -283,8 +285,10 @@ impl Invoker {
         let server =
             Server::start(guard, &self.poller, base(process), (process, index), env, address)?;
         site.server = Some(process);
-        self.servers
-            .insert(process, Kept { served, server, is_condemned: false, is_idle_set: false });
+        self.servers.insert(
+            process,
+            Kept { served, server, is_condemned: false, is_idle_set: false, was_up: false },
+        );
         self.timers.set(Instant::now() + LOOK_AGAIN, Timer::Look(process));
         Ok(())
     }
@@ -300,6 +304,7 @@ impl Invoker {
             return Ok(());
         }
         let served = kept.served;
+        kept.was_up = true;
         if let Some(boot) = kept.server.booted {
             self.served[served].booted(boot);
         }
@@ -338,6 +343,12 @@ impl Invoker {
             self.log.line(&format!("the server of {name} ended ({end})"));
         }
         for call in waiting {
+            // One that did listen has failed whoever it had taken a call from,
+            // and nobody else.
+            if kept.was_up {
+                self.ask_web(call)?;
+                continue;
+            }
             let reason = match end {
                 CallEnd::NotStarted(_) => end.clone(),
                 _ => {
