@@ -10,13 +10,14 @@ const FUNCTION_LINES_MAX: usize = 70;
 const MAIN_LINES_MAX: usize = 30;
 
 /// Modules that may hold unsafe code.
-const UNSAFE_IN: [&str; 10] = [
+const UNSAFE_IN: [&str; 11] = [
     "common/src/invoker/watchdog.rs",
     "common/src/queue/mqueue/slots.rs",
     "common/src/queue/mqueue/sys.rs",
     "common/src/runner/children.rs",
     "common/src/worker/guard/child.rs",
     "common/src/worker/guard/spawn.rs",
+    "common/src/worker/guard/tether.rs",
     "common/src/worker/spool.rs",
     "tests/crash/main.rs",
     "tests/crash/tracer.rs",

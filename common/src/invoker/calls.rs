@@ -203,6 +203,9 @@ impl Invoker {
         let function = self.served[work.served].serve.function;
         let name = &self.routing.chain.functions[function].name;
         running.stderr.finish().iter().for_each(|line| self.log.of_function(name, line));
+        if let Some(at) = running.output_ended() {
+            self.served[work.served].timing.output.add(at - work.began);
+        }
         let (served, tail) = (work.served, running.stderr.tail().to_vec());
         self.end_call(ended.call, work, end, Output::Printed(running.output), tail)?;
         self.top_up(served);

@@ -206,7 +206,7 @@ impl Invoker {
     pub fn timings(&self) -> Vec<(String, Timing)> {
         let of = |served: &Served| {
             let function = &self.routing.chain.functions[served.serve.function];
-            (function.name.clone(), served.timing)
+            (function.name.clone(), served.timing.clone())
         };
         self.served.iter().map(of).collect()
     }

@@ -44,17 +44,12 @@ impl Invoker {
     }
 
     /// Writes to a process that was started ahead; at the end of the body its
-    /// input ends, on both sides.
+    /// input ends.
     pub(super) fn feed(&mut self, process: u64) {
         let Some((_, Running::Exec(running))) = self.calls.get_mut(&process) else { return };
-        match (running.feed(&self.poller, base(process)), &self.guard) {
-            (Ok(true), Some(guard)) => {
-                // A guard that is gone is noticed at its socket.
-                let _ = guard.release(process);
-            }
-            (Ok(_), _) => {}
+        if running.feed(&self.poller, base(process)).is_err() {
             // It must not take what it has for the whole.
-            (Err(_), _) => self.kill(process, Kill::Timeout),
+            self.kill(process, Kill::Timeout);
         }
     }
 

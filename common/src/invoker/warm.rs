@@ -339,10 +339,6 @@ impl Invoker {
     fn retire(&mut self, process: u64) {
         let Some(warm) = self.filters.get_mut(&process) else { return };
         warm.filter.leave();
-        if let Some(guard) = &self.guard {
-            // A guard that is gone is noticed at its socket.
-            let _ = guard.release(process);
-        }
         let patience = Duration::from_millis(FAREWELL_MAX_MS);
         self.timers.set(Instant::now() + patience, Timer::Overdue(process));
     }
@@ -352,10 +348,7 @@ impl Invoker {
     pub(super) fn take_leave(&mut self) {
         let Some(guard) = self.guard.take() else { return };
         let until = Instant::now() + Duration::from_millis(FAREWELL_MAX_MS);
-        for (process, warm) in &mut self.filters {
-            warm.filter.leave();
-            let _ = guard.release(*process);
-        }
+        self.filters.values_mut().for_each(|warm| warm.filter.leave());
         while !self.filters.is_empty() && Instant::now() < until {
             match guard.report() {
                 Report::Ended(ended) => drop(self.filters.remove(&ended.call)),

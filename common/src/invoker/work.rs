@@ -5,6 +5,7 @@ use crate::queue::Receipt;
 use crate::units::show_duration;
 use crate::worker::exec::Call;
 use crate::worker::keep::Mean;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A call under way.
@@ -62,7 +63,7 @@ pub struct Tally {
 }
 
 /// What calls of one function cost.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Timing {
     /// Calls that waited for a process to start.
     pub cold_starts: u64,
@@ -70,6 +71,9 @@ pub struct Timing {
     pub boot: Mean,
     /// From a call's begin to its end.
     pub run: Mean,
+    /// From a call's begin to the end of its output, of processes that are
+    /// started for one message.
+    pub output: Samples,
 }
 
 impl std::fmt::Display for Timing {
@@ -83,5 +87,28 @@ impl std::fmt::Display for Timing {
             write!(f, ", run {}", show(&self.run))?;
         }
         Ok(())
+    }
+}
+
+/// The latest of some durations.
+#[derive(Debug, Clone, Default)]
+pub struct Samples(VecDeque<f64>);
+
+impl Samples {
+    /// How many are kept.
+    const MOST: usize = 256;
+
+    /// One more.
+    pub fn add(&mut self, duration: Duration) {
+        if self.0.len() == Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(duration.as_secs_f64());
+    }
+
+    /// Their median, in seconds; zero of nothing.
+    pub fn median_s(&self) -> f64 {
+        let samples: Vec<f64> = self.0.iter().copied().collect();
+        crate::stats::median(&samples).unwrap_or(0.0)
     }
 }

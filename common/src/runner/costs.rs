@@ -21,6 +21,9 @@ struct Line {
     /// Means, in seconds.
     boot_s: f64,
     run_s: f64,
+    /// Median until the end of output, where that is not the end of the call.
+    #[serde(default)]
+    output_s: f64,
 }
 
 /// Tells what calls cost on a descriptor of ours, if there is one.
@@ -39,6 +42,7 @@ pub fn tell(fd: Option<u32>, timings: &[(String, Timing)]) -> Result<()> {
             boots: timing.boot.count(),
             boot_s: timing.boot.seconds(),
             run_s: timing.run.seconds(),
+            output_s: timing.output.median_s(),
         };
         text += &serde_json::to_string(&line).unwrap_or_default();
         text.push('\n');

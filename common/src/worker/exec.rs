@@ -2,7 +2,7 @@
 
 use super::end::{CallEnd, Kill};
 use super::guard::{Guard, Outcome, Stdio};
-use super::output::{capacity, input_pipe, output_pipe};
+use super::output::{Stdin, capacity, input_pipe, output_pipe};
 use super::spool::Spool;
 use super::stderr::Stderr;
 use super::{environment, stdin, token};
@@ -11,9 +11,10 @@ use crate::limits::BODY_MAX;
 use crate::poll::{Interest, Poller};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// How much of one call's output is read before others have their turn.
 const READ_AT_ONCE: usize = 1 << 20;
@@ -53,10 +54,12 @@ pub struct Call {
     /// Why it was killed by us, if it was.
     pub killed: Option<Kill>,
     /// The stdin of a process that was started ahead of its message.
-    stdin: Option<File>,
+    stdin: Option<Stdin>,
     input: Option<Body>,
     fed: u64,
     wants_room: bool,
+    /// When its output ended.
+    output_ended: Option<Instant>,
 }
 
 impl Call {
@@ -121,6 +124,7 @@ impl Call {
             input: None,
             fed: 0,
             wants_room: false,
+            output_ended: None,
         })
     }
 
@@ -133,15 +137,14 @@ impl Call {
         Ok(())
     }
 
-    /// Writes what there is room for; `true` once all of it is written and
-    /// our end of its stdin is closed. A process that closed it early reads
-    /// no more.
+    /// Writes what there is room for; once all of it is written its stdin
+    /// ends. A process that closed it early reads no more.
     ///
     /// # Errors
     /// The body cannot be read; the process must be killed, for its input has
     /// no end yet.
-    pub fn feed(&mut self, poller: &Poller, base: u64) -> io::Result<bool> {
-        let Some(stdin) = &mut self.stdin else { return Ok(false) };
+    pub fn feed(&mut self, poller: &Poller, base: u64) -> io::Result<()> {
+        let Some(stdin) = &mut self.stdin else { return Ok(()) };
         let len = self.input.as_ref().map_or(0, Body::len);
         let mut chunk = Vec::new();
         while self.fed < len {
@@ -154,28 +157,38 @@ impl Call {
                 }
                 None => &[],
             };
-            match stdin.write(piece) {
+            match stdin.pipe.write(piece) {
                 Ok(written) => self.fed += written as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !std::mem::replace(&mut self.wants_room, true) {
                         let token = base | token::STDIN;
-                        poller.add(stdin.as_fd(), token, Interest::Write)?;
+                        poller.add(&stdin.pipe, token, Interest::Write)?;
                     }
-                    return Ok(false);
+                    return Ok(());
                 }
                 Err(_) => break,
             }
         }
-        self.stdin = None;
+        if let Some(stdin) = self.stdin.take() {
+            stdin.end();
+        }
         self.input = None;
-        Ok(true)
+        Ok(())
     }
 
     /// Reads what is in its stdout; `false` when it printed too much.
     pub fn read_stdout(&mut self) -> bool {
         self.output.fill(&mut self.stdout, READ_AT_ONCE);
+        if self.stdout.is_none() {
+            self.output_ended.get_or_insert_with(Instant::now);
+        }
         self.output.len() <= BODY_MAX
+    }
+
+    /// When the end of its output was seen, if it was before its own.
+    pub fn output_ended(&self) -> Option<Instant> {
+        self.output_ended
     }
 
     /// Reads the rest once its process is gone, and says how it ended. What

@@ -1,5 +1,6 @@
 //! Pipes from a function to us.
 
+use super::guard::Tether;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use std::fs::File;
@@ -13,13 +14,27 @@ pub(super) fn output_pipe() -> io::Result<(File, OwnedFd)> {
     Ok((File::from(ours), theirs))
 }
 
-/// Theirs to read from, ours to write to (never blocks), and a copy of ours
-/// for the guard.
-pub(super) fn input_pipe() -> io::Result<(OwnedFd, File, OwnedFd)> {
+/// Our end of a stdin that stays open.
+#[derive(Debug)]
+pub(super) struct Stdin {
+    /// Never blocks.
+    pub(super) pipe: File,
+    tether: Tether,
+}
+
+impl Stdin {
+    /// Ends the input: at once, for nobody else holds it.
+    pub(super) fn end(mut self) {
+        self.tether.release();
+    }
+}
+
+/// Theirs to read from, ours to write to, and what the guard is to hold.
+pub(super) fn input_pipe() -> io::Result<(OwnedFd, Stdin, OwnedFd)> {
     let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    let spare = ours.try_clone()?;
-    Ok((theirs, File::from(ours), spare))
+    let (tether, guards) = Tether::tie(&ours)?;
+    Ok((theirs, Stdin { pipe: File::from(ours), tether }, guards))
 }
 
 /// How much a pipe can hold at most.

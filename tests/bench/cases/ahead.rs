@@ -37,7 +37,7 @@ fn calls(report: &mut Report, bare: &Series) {
     let rounds = (0..ROUNDS).map(|_| {
         let mut ours = Ours::start(1, &program);
         one_in_flight(&mut ours, COUNT, Duration::from_millis(20));
-        ours.finish()[0]["run_s"].as_f64().expect("a mean") * 1e6
+        ours.finish()[0]["output_s"].as_f64().expect("a mean") * 1e6
     });
     let call = Series { name: "the call alone", rounds: rounds.collect() };
     let bare = Series { name: "bare", rounds: bare.rounds.clone() };

@@ -14,7 +14,7 @@ pub mod stance;
 pub use lines::Breach;
 
 use super::guard::{Guard, Stdio};
-use super::output::{capacity, drain, input_pipe, output_pipe};
+use super::output::{Stdin, capacity, drain, input_pipe, output_pipe};
 use super::stderr::Stderr;
 use super::token;
 use crate::event::{Event, Show, print_envelope};
@@ -25,7 +25,7 @@ use crate::poll::{Interest, Poller};
 use lines::Lines;
 use stance::{Stance, Watch};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 /// How often a process is looked at before its turn comes again later.
@@ -58,7 +58,7 @@ pub struct Step {
 /// A running filter.
 #[derive(Debug)]
 pub struct Filter {
-    stdin: Option<File>,
+    stdin: Option<Stdin>,
     stdout: Option<File>,
     /// Its log.
     pub stderr: Stderr,
@@ -203,7 +203,9 @@ impl Filter {
     /// Ends its input, for good.
     pub fn leave(&mut self) {
         self.phase = Phase::Leaving;
-        self.stdin = None;
+        if let Some(stdin) = self.stdin.take() {
+            stdin.end();
+        }
     }
 
     /// Hears it out and sends what it is ready for.
@@ -242,15 +244,27 @@ impl Filter {
     }
 
     fn hear(&mut self) -> Result<(), Breach> {
-        let mut said = Vec::new();
-        drain(&mut self.stdout, &mut said, 1 << 20);
-        if said.is_empty() || self.phase == Phase::Leaving {
-            return Ok(());
-        }
-        let had_answer = self.lines.has_answer();
-        self.lines.hear(&said)?;
-        if self.lines.has_answer() && !had_answer {
-            self.answered = Some(Instant::now());
+        let Some(stdout) = &mut self.stdout else { return Ok(()) };
+        let mut chunk = [0_u8; 16 << 10];
+        loop {
+            let len = match stdout.read(&mut chunk) {
+                Ok(0) => break self.stdout = None,
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
+            if self.phase == Phase::Leaving {
+                continue;
+            }
+            let had_answer = self.lines.has_answer();
+            self.lines.hear(&chunk[..len])?;
+            if self.lines.has_answer() && !had_answer {
+                self.answered = Some(Instant::now());
+            }
+            // What comes after a short read is announced again.
+            if len < chunk.len() {
+                break;
+            }
         }
         Ok(())
     }
@@ -362,13 +376,13 @@ impl Filter {
         }
         let Some(stdin) = &mut self.stdin else { return };
         while self.sent < self.unsent.len() {
-            match stdin.write(&self.unsent[self.sent..]) {
+            match stdin.pipe.write(&self.unsent[self.sent..]) {
                 Ok(len) => self.sent += len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !std::mem::replace(&mut self.wants_room, true) {
                         // It is in the set at most once.
-                        let _ = poller.add(&*stdin, base | token::STDIN, Interest::Write);
+                        let _ = poller.add(&stdin.pipe, base | token::STDIN, Interest::Write);
                     }
                     return;
                 }
@@ -383,7 +397,7 @@ impl Filter {
             return;
         }
         if std::mem::take(&mut self.wants_room) {
-            poller.remove(&*stdin);
+            poller.remove(&stdin.pipe);
         }
         self.unsent.clear();
         self.untaken.clear();

@@ -42,9 +42,9 @@ pub(super) fn fork(functions: &[Option<RunSpec>], socket: OwnedFd) -> io::Result
 /// A process that runs.
 struct Held {
     call: u64,
-    /// A spare end of its stdin, so that it sees no end of input when the
-    /// invoker dies: it is killed first.
-    stdin: Option<OwnedFd>,
+    /// Keeps its stdin open, so that it sees no end of input when the invoker
+    /// dies: it is killed first.
+    _tether: Option<OwnedFd>,
 }
 
 struct Process {
@@ -131,12 +131,6 @@ impl Process {
                 }
                 true
             }
-            Some(Order::Release(call)) => {
-                if let Some(held) = self.calls.values_mut().find(|held| held.call == call) {
-                    held.stdin = None;
-                }
-                true
-            }
             Some(Order::Spawn(spawn)) => {
                 self.spawn(spawn, fds);
                 true
@@ -146,13 +140,13 @@ impl Process {
 
     fn spawn(&mut self, spawn: Spawn, mut fds: Vec<OwnedFd>) {
         let call = spawn.call;
-        let stdin = (fds.len() == 4).then(|| fds.pop()).flatten();
+        let tether = (fds.len() == 4).then(|| fds.pop()).flatten();
         match self.start(spawn, fds) {
             Ok(pid) => {
-                if stdin.is_some() {
+                if tether.is_some() {
                     self.tell(Word::Started(Started { call, pid: pid.as_raw() }));
                 }
-                self.calls.insert(pid, Held { call, stdin });
+                self.calls.insert(pid, Held { call, _tether: tether });
             }
             Err(errno) => {
                 let outcome = Outcome::NotStarted(errno as i32);

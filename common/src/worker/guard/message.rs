@@ -6,8 +6,6 @@ pub(super) enum Order {
     Spawn(Spawn),
     /// Send a signal to a call's process group.
     Signal(u64, i32),
-    /// Close the spare end of a call's stdin: no more will be written to it.
-    Release(u64),
 }
 
 /// What to start.
@@ -52,7 +50,6 @@ impl Order {
             Self::Signal(call, signal) => {
                 [&[0_u8][..], &call.to_le_bytes(), &signal.to_le_bytes()].concat()
             }
-            Self::Release(call) => [&[2_u8][..], &call.to_le_bytes()].concat(),
             Self::Spawn(spawn) => {
                 let mut bytes = vec![1_u8];
                 bytes.extend_from_slice(&spawn.call.to_le_bytes());
@@ -72,10 +69,8 @@ impl Order {
         let (kind, rest) = bytes.split_first()?;
         let (call, rest) = rest.split_first_chunk::<8>()?;
         let call = u64::from_le_bytes(*call);
-        match kind {
-            0 => return Some(Self::Signal(call, i32::from_le_bytes(*rest.first_chunk::<4>()?))),
-            2 => return Some(Self::Release(call)),
-            _ => {}
+        if *kind == 0 {
+            return Some(Self::Signal(call, i32::from_le_bytes(*rest.first_chunk::<4>()?)));
         }
         let (function, rest) = rest.split_first_chunk::<4>()?;
         let mut texts = rest.split(|&byte| byte == 0);

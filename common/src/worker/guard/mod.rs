@@ -12,8 +12,10 @@ mod child;
 mod message;
 mod reap;
 mod spawn;
+mod tether;
 
 pub use message::{Ended, Outcome, Started};
+pub use tether::Tether;
 
 use crate::chain::RunSpec;
 use message::{Order, Spawn, Word};
@@ -50,9 +52,9 @@ pub struct Stdio {
     pub stdout: OwnedFd,
     /// Its stderr.
     pub stderr: OwnedFd,
-    /// The other end of its stdin, where that is a pipe which stays open: the
-    /// guard keeps a copy, so that the function sees no end of input when the
-    /// invoker is killed. Its start is told as [`Report::Started`].
+    /// What keeps its stdin open, where that is a pipe to which more will be
+    /// written: so that the function sees no end of input when the invoker is
+    /// killed. Its start is told as [`Report::Started`].
     pub held: Option<OwnedFd>,
 }
 
@@ -101,15 +103,6 @@ impl Guard {
         let fds = [&stdio.stdin, &stdio.stdout, &stdio.stderr].into_iter().chain(&stdio.held);
         let fds: Vec<_> = fds.map(AsRawFd::as_raw_fd).collect();
         self.send(&order, &[ControlMessage::ScmRights(&fds)])
-    }
-
-    /// Closes the guard's copy of a call's stdin: when ours closes too, the
-    /// function sees the end of its input.
-    ///
-    /// # Errors
-    /// The guard is gone.
-    pub fn release(&self, call: u64) -> io::Result<()> {
-        self.send(&Order::Release(call).encode(), &[])
     }
 
     /// Kills a call's process and its whole group.
