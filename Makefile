@@ -61,7 +61,8 @@ chaos: ## faults at random on joins and loops, for SECONDS (600); figures at the
 	FAAS_CHAOS_SECONDS=$(or $(SECONDS),600) $(CARGO) test --locked -p faas-tests --test chaos -- \
 	    --nocapture joins_and_loops
 
-bench: build ## measure against a bare loop over the same queues and pipes
+bench: build ## measure against bare loops and peers; CASES="hop large" for some
+	@scripts/deps.sh bench
 	$(CARGO) build --locked --release -p faas-tests --bin bench
 	$(RELEASE)/bench $(CASES)
 

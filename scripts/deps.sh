@@ -4,7 +4,8 @@
 set -eu
 
 missing=
-need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+# Servers are not on everybody's PATH.
+need() { PATH=$PATH:/usr/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need cc build-essential
 need make make
 need jq jq
@@ -13,6 +14,15 @@ if [ "${1:-}" = test ]; then
     need unshare util-linux
     need pgrep procps
     need bash bash
+    need python3 python3
+    need perl perl
+    need bwrap bubblewrap
+fi
+if [ "${1:-}" = bench ]; then
+    # Peers to measure against.
+    need nginx nginx-light
+    need haproxy haproxy
+    need redis-cli redis-tools
 fi
 
 if [ -n "$missing" ]; then

@@ -10,7 +10,13 @@ use faas_common::queue::mqueue::ledger::Entry;
 use faas_common::queue::mqueue::slab::Name;
 use faas_common::queue::mqueue::{gatherings, packet, parcel};
 use faas_common::runner::book::Page;
+use faas_common::trigger::tick::Ticks;
+use faas_common::trigger::web::Listen;
 use faas_common::units;
+use faas_common::worker::filter::lines::Lines;
+use faas_common::worker::filter::stance::{self, Stance};
+use faas_common::worker::http::{Endpoint, Reply};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use std::path::Path;
@@ -22,7 +28,7 @@ const FUZZ_MS: u64 = 1_500;
 
 type Parser = fn(&[u8]) -> bool;
 
-const PARSERS: [(&str, Parser); 13] = [
+const PARSERS: [(&str, Parser); 19] = [
     ("journal", |bytes| journal::parse(bytes, 0, bytes.len() as u64).2 == Tail::Whole),
     ("gather", |bytes| gatherings::parse(bytes).is_some()),
     ("book", |bytes| Page::decode(bytes).is_some()),
@@ -49,10 +55,54 @@ const PARSERS: [(&str, Parser); 13] = [
         })
     }),
     ("url", |bytes| std::str::from_utf8(bytes).is_ok_and(|text| QueueUrl::parse(text).is_ok())),
+    ("http", |bytes| {
+        let (headers, body) = http_message(bytes);
+        let reply = Reply { status: 503, headers, body };
+        reply.end(0);
+        reply.output().is_ok()
+    }),
+    ("lines", |bytes| {
+        let (asked, said) = bytes.split_first().unwrap_or((&0, &[]));
+        let mut lines = Lines::new(*asked > 1);
+        (0..u64::from(*asked % 8)).for_each(|call| lines.ask(call, &format!("e{call}")));
+        lines.hear(said).is_ok()
+    }),
+    ("stance", |bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| stance::read(text) != Stance::Unknown)
+    }),
+    ("listen", |bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| matches!(Listen::parse(text), Ok(Some(_))))
+    }),
+    ("endpoint", |bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| Endpoint::parse(text).is_ok())
+    }),
+    ("clock", |bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| matches!(Ticks::parse(text), Ok(Some(_))))
+    }),
     ("duration", |bytes| {
         std::str::from_utf8(bytes).is_ok_and(|text| units::duration(text).is_ok())
     }),
 ];
+
+/// Headers a line each, an empty line, the body.
+fn http_message(bytes: &[u8]) -> (HeaderMap, Vec<u8>) {
+    let mut headers = HeaderMap::new();
+    let mut rest = bytes;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        if line.is_empty() {
+            break;
+        }
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    (headers, rest.to_vec())
+}
 
 fn corpus(parser: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(parser);

@@ -53,7 +53,7 @@ impl Watch {
         };
         let mut text = [0_u8; 256];
         match file.read_at(&mut text, 0) {
-            Ok(len) => std::str::from_utf8(&text[..len]).map_or(Stance::Unknown, stance),
+            Ok(len) => std::str::from_utf8(&text[..len]).map_or(Stance::Unknown, read),
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Stance::Gone,
             Err(_) => Stance::Unknown,
         }
@@ -84,7 +84,7 @@ fn children(pid: i32) -> Vec<i32> {
 }
 
 /// From the kernel's words: `running`, or the call's number and arguments.
-fn stance(text: &str) -> Stance {
+pub fn read(text: &str) -> Stance {
     let mut words = text.split_ascii_whitespace();
     let Some(number) = words.next() else { return Stance::Unknown };
     let Ok(number) = number.parse::<i64>() else { return Stance::Busy };
@@ -162,24 +162,24 @@ mod tests {
 
     #[test]
     fn reads_the_kernels_words() {
-        let read = libc::SYS_read;
+        let number = libc::SYS_read;
         assert_eq!(
-            stance(&format!("{read} 0x0 0x55e1 0x2000 0x7f2c 0x7 0x55e1 0x7ffe 0x7f2c\n")),
+            read(&format!("{number} 0x0 0x55e1 0x2000 0x7f2c 0x7 0x55e1 0x7ffe 0x7f2c\n")),
             Stance::Waits
         );
-        assert_eq!(stance(&format!("{read} 0x3 0x55e1 0x2000\n")), Stance::Elsewhere);
-        assert_eq!(stance(&format!("{} 0x1 0x1\n", libc::SYS_wait4)), Stance::Elsewhere);
+        assert_eq!(read(&format!("{number} 0x3 0x55e1 0x2000\n")), Stance::Elsewhere);
+        assert_eq!(read(&format!("{} 0x1 0x1\n", libc::SYS_wait4)), Stance::Elsewhere);
         let epoll = libc::SYS_epoll_pwait;
-        assert_eq!(stance(&format!("{epoll} 0x4 0x1 0x8 0xffffffff 0x0 0x8")), Stance::Waits);
-        assert_eq!(stance(&format!("{epoll} 0x4 0x1 0x8 0x14 0x0 0x8")), Stance::Timed);
+        assert_eq!(read(&format!("{epoll} 0x4 0x1 0x8 0xffffffff 0x0 0x8")), Stance::Waits);
+        assert_eq!(read(&format!("{epoll} 0x4 0x1 0x8 0x14 0x0 0x8")), Stance::Timed);
         let pselect = libc::SYS_pselect6;
-        assert_eq!(stance(&format!("{pselect} 0x0 0x0 0x0 0x0 0x7ffe 0x0")), Stance::Elsewhere);
-        assert_eq!(stance(&format!("{pselect} 0x1 0x7ffe 0x0 0x0 0x0 0x0")), Stance::Waits);
+        assert_eq!(read(&format!("{pselect} 0x0 0x0 0x0 0x0 0x7ffe 0x0")), Stance::Elsewhere);
+        assert_eq!(read(&format!("{pselect} 0x1 0x7ffe 0x0 0x0 0x0 0x0")), Stance::Waits);
         let futex = libc::SYS_futex;
-        assert_eq!(stance(&format!("{futex} 0x7f 0x189 0x0 0x7ffe 0x0 0x0")), Stance::Elsewhere);
-        assert_eq!(stance("running\n"), Stance::Busy);
-        assert_eq!(stance("-1 0x7ffe 0x7f2c\n"), Stance::Busy);
-        assert_eq!(stance(""), Stance::Unknown);
+        assert_eq!(read(&format!("{futex} 0x7f 0x189 0x0 0x7ffe 0x0 0x0")), Stance::Elsewhere);
+        assert_eq!(read("running\n"), Stance::Busy);
+        assert_eq!(read("-1 0x7ffe 0x7f2c\n"), Stance::Busy);
+        assert_eq!(read(""), Stance::Unknown);
     }
 
     #[test]
