@@ -241,7 +241,7 @@ _faas__chain() {
             return 0
             ;;
         faas__subcmd__chain__subcmd__run)
-            opts="-i -o -q -h --run --invokers --resume --redrive --deliver --max-in-flight --dead --input --output --exact --max-line --quiet --help"
+            opts="-i -o -q -v -h --run --invokers --resume --redrive --deliver --max-in-flight --dead --input --output --exact --max-line --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -83,6 +83,7 @@ frames\t'Bodies after their 32-bit big-endian lengths'"
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l max-line -d 'Longest line, body or frame read from stdin' -r
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l exact -d 'Keep bodies to the byte: a trailing line feed stays, JSON that does not fit on a line goes as base64'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -s q -l quiet -d 'Only failures on stderr'
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -s v -l verbose -d 'Say at the end what the calls of each function cost'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand help; and not __fish_seen_subcommand_from check plan graph test run help" -f -a "check" -d 'Check a chain file: keys, names, conditions, programs, graph'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand help; and not __fish_seen_subcommand_from check plan graph test run help" -f -a "plan" -d 'Print the shell commands that a run consists of'

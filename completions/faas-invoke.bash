@@ -23,7 +23,7 @@ _faas__invoke() {
 
     case "${cmd}" in
         faas__invoke)
-            opts="-j -k -n -i -o -q -v -h -V --from --to --dead --jobs --timeout --retries --backoff --keep-order --deliver --emit --event --count --idle --chain --run --functions --input --output --exact --max-line --ready-fd --quiet --verbose --generate --help --version"
+            opts="-j -k -n -i -o -q -v -h -V --from --to --dead --jobs --timeout --retries --backoff --keep-order --deliver --emit --worker --url --pipeline --ahead --keep --event --count --idle --chain --run --functions --input --output --exact --max-line --ready-fd --report-fd --quiet --verbose --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -67,6 +67,22 @@ _faas__invoke() {
                     ;;
                 --emit)
                     COMPREPLY=($(compgen -W "one lines events" -- "${cur}"))
+                    return 0
+                    ;;
+                --worker)
+                    COMPREPLY=($(compgen -W "exec filter http" -- "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep)
+                    COMPREPLY=($(compgen -W "adaptive always never" -- "${cur}"))
                     return 0
                     ;;
                 --count)
@@ -114,6 +130,10 @@ _faas__invoke() {
                     return 0
                     ;;
                 --ready-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report-fd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

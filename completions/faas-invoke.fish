@@ -11,6 +11,14 @@ exactly-once\t'Inside the middleware, where it can'"
 complete -c faas-invoke -l emit -d 'What the program prints: one body, a body a line, an event a line' -r -f -a "one\t'One body'
 lines\t'A body on each line'
 events\t'An event on each line'"
+complete -c faas-invoke -l worker -d 'How the function is kept and called [default: http with --url, else exec]' -r -f -a "exec\t'A process for each message'
+filter\t'One warm process, a line in, a line out'
+http\t'HTTP POST'"
+complete -c faas-invoke -l url -d 'Call this URL instead of a program; with a program too, the program is started and finds its port in PORT' -r
+complete -c faas-invoke -l pipeline -d 'Lines in flight of a filter whose answers are events with the same ids' -r
+complete -c faas-invoke -l keep -d 'How long a warm function is kept' -r -f -a "adaptive\t'While messages come faster than it starts and runs, and a second longer'
+always\t'As long as the invoker; it is started before the first message'
+never\t'For one call'"
 complete -c faas-invoke -s n -l count -d 'Stop after this many messages' -r
 complete -c faas-invoke -l idle -d 'Stop after this long without a message' -r
 complete -c faas-invoke -l chain -d 'Serve functions of this chain file' -r -F
@@ -29,11 +37,13 @@ raw\t'Bodies with nothing between them'
 frames\t'Bodies after their 32-bit big-endian lengths'"
 complete -c faas-invoke -l max-line -d 'Longest line, body or frame read from stdin' -r
 complete -c faas-invoke -l ready-fd -d 'Write a line to this descriptor when ready to take messages' -r
+complete -c faas-invoke -l report-fd -d 'Tell this descriptor at the end what calls cost' -r
 complete -c faas-invoke -l generate -d 'Print a man page or a completion script' -r -f -a "man\t'The man page, roff'
 bash\t'Completion for bash'
 zsh\t'Completion for zsh'
 fish\t'Completion for fish'"
 complete -c faas-invoke -s k -l keep-order -d 'Hand over in the order of intake; a retry holds up what follows. Within this invoker only'
+complete -c faas-invoke -l ahead -d 'Start the next process before its message is there; only for programs that do nothing before they read, and need no CE_ variables'
 complete -c faas-invoke -l event -d 'Give the program the whole event as an envelope instead of the body'
 complete -c faas-invoke -l exact -d 'Keep bodies to the byte: a trailing line feed stays, JSON that does not fit on a line goes as base64'
 complete -c faas-invoke -s q -l quiet -d 'Only failures on stderr'

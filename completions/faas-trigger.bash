@@ -23,7 +23,7 @@ _faas__trigger() {
 
     case "${cmd}" in
         faas__trigger)
-            opts="-n -i -o -q -v -h -V --to --chain --run --redrive --count --timeout --dead --input --output --exact --max-line --quiet --verbose --max-in-flight --window-fd --status-fd --generate --help --version"
+            opts="-n -i -o -q -v -h -V --to --chain --run --redrive --wait --max-body --count --timeout --dead --input --output --exact --max-line --quiet --verbose --ready-fd --max-in-flight --window-fd --status-fd --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -42,6 +42,10 @@ _faas__trigger() {
                     return 0
                     ;;
                 --redrive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-body)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -78,6 +82,10 @@ _faas__trigger() {
                     return 0
                     ;;
                 --max-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ready-fd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -63,6 +63,27 @@ fn files() {
 }
 
 #[test]
+fn a_web_function_behind_a_filter() {
+    let (lines, dead) = results("web", "lines", "orders.ndjson");
+    assert_eq!(lines, expected("web/expected.ndjson"));
+    assert_eq!(dead, "");
+}
+
+/// User namespaces are not granted everywhere: then the reason is printed.
+#[test]
+fn functions_in_a_sandbox() {
+    let sandbox = Sandbox::new();
+    let tried = sandbox.sh("bwrap --unshare-all --ro-bind / / true");
+    if tried.code != 0 {
+        eprintln!("the example sandbox is not run: {}", tried.stderr.trim());
+        return;
+    }
+    let (lines, dead) = results("sandbox", "lines", "words.txt");
+    assert_eq!(lines, expected("sandbox/expected.txt"));
+    assert_eq!(dead, "");
+}
+
+#[test]
 fn one_step_alone() {
     let sandbox = Sandbox::new();
     sandbox.copy("examples/orders");

@@ -119,7 +119,6 @@ impl Control {
             (VERSION, &self.version),
             (STEP, &self.step),
             (INVOCATION, &self.invocation),
-            (REPLY, &self.reply),
         ] {
             if !text.is_empty() {
                 put_number(out, tag);
@@ -160,6 +159,9 @@ impl Control {
         }
         if self.gathered {
             put_field(out, GATHERED, |_| ());
+        }
+        if !self.reply.is_empty() {
+            put_field(out, REPLY, |value| value.extend_from_slice(self.reply.as_bytes()));
         }
     }
 

@@ -152,6 +152,10 @@ fn cron(url: &str, text: &str) -> Result<Rhythm> {
     options.fallback_timezone_option = cronexpr::FallbackTimezoneOption::System;
     match cronexpr::parse_crontab_with(text, options) {
         Ok(cron) => Ok(Rhythm::Cron(Box::new(cron))),
+        Err(_) if text.split_whitespace().count() > 5 => {
+            Err(flaw(url, "what follows the five fields is no time zone".to_owned())
+                .cure("\"cron:0 4 * * * Europe/Berlin\", minute hour day month weekday zone"))
+        }
         Err(error) => Err(flaw(url, last_line(&error.to_string()))
             .cure("\"cron:*/5 * * * *\", minute hour day month weekday")),
     }

@@ -241,8 +241,9 @@ impl WebTrigger {
         if self.listener.is_none() && waited >= Duration::from_millis(DRAIN_MAX_MS) {
             self.sending = None;
             self.waiting.forget(request);
-            let reason = "the first queue is full, and this server is about to stop\n";
-            self.answer_with(request, StatusCode::SERVICE_UNAVAILABLE, TEXT, reason.to_owned());
+            let reason =
+                "the first queue is full, and this server stops; part of it may have gone\n";
+            self.answer_with(request, StatusCode::GATEWAY_TIMEOUT, TEXT, reason.to_owned());
         } else if waited >= self.options.timeout {
             let reason = "the first queue is full; the event may still be accepted\n";
             self.answer_with(request, StatusCode::GATEWAY_TIMEOUT, TEXT, reason.to_owned());

@@ -186,7 +186,12 @@ impl Filter {
     /// an answer: it holds its output back, or does not answer every line.
     pub fn is_silent(&self, for_ms: u64) -> bool {
         let is_due = self.asked.is_some_and(|at| at.elapsed().as_millis() >= for_ms.into());
-        let waits = || self.watch.as_ref().is_some_and(|watch| watch.look() == Stance::Waits);
+        let waits = || {
+            self.watch.as_ref().is_some_and(|watch| match watch.look() {
+                Stance::Waits => true,
+                _ => self.is_opaque && watch.heir_waits() == Some(true),
+            })
+        };
         is_due && self.unsent.is_empty() && self.lines.in_flight() > 0 && waits()
     }
 
@@ -310,7 +315,8 @@ impl Filter {
         let Some(elsewhere) = self.elsewhere_since.map(|since| since.elapsed()) else {
             return false;
         };
-        let is_pipeline = || self.watch.as_ref().is_some_and(Watch::descendant_waits);
+        let is_pipeline =
+            || self.watch.as_ref().is_some_and(|watch| watch.heir_waits() == Some(true));
         elsewhere >= Duration::from_millis(FILTER_OPAQUE_MAX_MS)
             || (elsewhere >= Duration::from_millis(FILTER_OPAQUE_MS) && is_pipeline())
     }
@@ -322,7 +328,8 @@ impl Filter {
         for look in 0..LOOKS_AT_ONCE {
             let stance = watch.look();
             match stance {
-                Stance::Waits => {
+                // `look` has told the two apart.
+                Stance::Waits | Stance::Several => {
                     // It can be watched after all.
                     (self.is_opaque, self.elsewhere_since) = (false, None);
                     self.hear()?;

@@ -14,8 +14,11 @@ use std::path::Path;
 /// What a process is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stance {
-    /// It waits for its stdin, or without end for any of several things.
+    /// It waits for its stdin.
     Waits,
+    /// It waits without end for any of several things, of which its stdin may
+    /// be one.
+    Several,
     /// It waits for any of several things, or for a time to pass: an event
     /// loop with a timer.
     Timed,
@@ -53,27 +56,44 @@ impl Watch {
         };
         let mut text = [0_u8; 256];
         match file.read_at(&mut text, 0) {
-            Ok(len) => std::str::from_utf8(&text[..len]).map_or(Stance::Unknown, read),
+            Ok(len) => {
+                let stance = std::str::from_utf8(&text[..len]).map_or(Stance::Unknown, read);
+                // A sandbox's own process waits for everything; what matters
+                // is the program inside.
+                let heir = if stance == Stance::Several { self.heir_waits() } else { None };
+                match heir {
+                    Some(false) => Stance::Elsewhere,
+                    Some(true) => Stance::Waits,
+                    None if stance == Stance::Several => Stance::Waits,
+                    None => stance,
+                }
+            }
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Stance::Gone,
             Err(_) => Stance::Unknown,
         }
     }
 
     /// Whether a process that came from this one waits at the same stdin: the
-    /// first of a pipeline in a shell.
-    pub fn descendant_waits(&self) -> bool {
-        let stdin = |pid: i32| std::fs::read_link(format!("/proc/{pid}/fd/0")).ok();
-        let Some(ours) = stdin(self.pid) else { return false };
+    /// first of a pipeline in a shell, a program in a sandbox. None when no
+    /// such process has that stdin.
+    pub fn heir_waits(&self) -> Option<bool> {
         let mut family = children(self.pid);
-        let mut next = 0;
+        if family.is_empty() {
+            return None;
+        }
+        let stdin = |pid: i32| std::fs::read_link(format!("/proc/{pid}/fd/0")).ok();
+        let ours = stdin(self.pid)?;
+        let (mut next, mut waits) = (0, None);
         while let Some(pid) = family.get(next).copied() {
-            if stdin(pid).as_ref() == Some(&ours) && Self::of(pid).look() == Stance::Waits {
-                return true;
+            if stdin(pid).as_ref() == Some(&ours) {
+                let text = std::fs::read_to_string(format!("/proc/{pid}/syscall"));
+                let reads = text.is_ok_and(|text| read(&text) == Stance::Waits);
+                waits = Some(waits.unwrap_or(false) || reads);
             }
             family.extend(children(pid));
             next += 1;
         }
-        false
+        waits
     }
 }
 
@@ -104,7 +124,7 @@ pub fn read(text: &str) -> Stance {
         Endless::MinusOne => arguments[time] as u32 == u32::MAX,
     };
     match (is_endless, things.map(|at| arguments[at])) {
-        (true, _) => Stance::Waits,
+        (true, _) => Stance::Several,
         // Waiting for none of nothing is a way to sleep.
         (false, None | Some(0)) => Stance::Elsewhere,
         (false, Some(_)) => Stance::Timed,
@@ -170,11 +190,11 @@ mod tests {
         assert_eq!(read(&format!("{number} 0x3 0x55e1 0x2000\n")), Stance::Elsewhere);
         assert_eq!(read(&format!("{} 0x1 0x1\n", libc::SYS_wait4)), Stance::Elsewhere);
         let epoll = libc::SYS_epoll_pwait;
-        assert_eq!(read(&format!("{epoll} 0x4 0x1 0x8 0xffffffff 0x0 0x8")), Stance::Waits);
+        assert_eq!(read(&format!("{epoll} 0x4 0x1 0x8 0xffffffff 0x0 0x8")), Stance::Several);
         assert_eq!(read(&format!("{epoll} 0x4 0x1 0x8 0x14 0x0 0x8")), Stance::Timed);
         let pselect = libc::SYS_pselect6;
         assert_eq!(read(&format!("{pselect} 0x0 0x0 0x0 0x0 0x7ffe 0x0")), Stance::Elsewhere);
-        assert_eq!(read(&format!("{pselect} 0x1 0x7ffe 0x0 0x0 0x0 0x0")), Stance::Waits);
+        assert_eq!(read(&format!("{pselect} 0x1 0x7ffe 0x0 0x0 0x0 0x0")), Stance::Several);
         let futex = libc::SYS_futex;
         assert_eq!(read(&format!("{futex} 0x7f 0x189 0x0 0x7ffe 0x0 0x0")), Stance::Elsewhere);
         assert_eq!(read("running\n"), Stance::Busy);
