@@ -360,7 +360,7 @@ fn wrong_addresses_times_and_flags_are_refused_with_a_cure() {
         ("every:x", to, "not a duration"),
         ("cron:bad", to, "malformed"),
         ("'cron:61 * * * *'", to, "cannot open cron:61"),
-        ("'cron:* * * * * No/Where'", to, "failed to find timezone No/Where"),
+        ("'cron:* * * * * No/Where'", to, "is no time zone"),
         ("http://:0/in --wait", to, "--run NAME"),
         ("--wait", to, ""),
         ("every:1s --wait", to, ""),
