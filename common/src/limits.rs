@@ -44,6 +44,10 @@ pub const STDERR_KEPT: usize = 2 << 10;
 /// their invoker or their guard and not by a fault of the function.
 pub const CRASHES_MAX: u32 = 3;
 
+/// How often a message may find the process it was meant for gone before it
+/// was asked, until that counts as an attempt.
+pub const UNASKED_MAX: u32 = 12;
+
 /// Messages of one function that may be done and wait for their turn, where
 /// the order of intake is kept; beyond it the function's intake pauses.
 pub const ORDER_WAITING_MAX: usize = 256;

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, ChildStdin, ChildStdout, Command};
+use std::time::{Duration, Instant};
 
 /// A process of ours; killed and waited for when dropped.
 pub struct Process(Child);
@@ -63,7 +64,14 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Asked first: what it has started itself would outlive it.
     fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let until = Instant::now() + Duration::from_secs(2);
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -278,6 +278,11 @@ pub(super) fn base(process: u64) -> u64 {
 }
 
 pub(super) fn not_started(error: &io::Error) -> CallEnd {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    // The guard is gone, and it was nobody's turn to say so yet.
+    if matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected) {
+        return CallEnd::GuardDied;
+    }
     CallEnd::NotStarted(error.raw_os_error().unwrap_or(nix::libc::EIO))
 }
 

@@ -10,7 +10,7 @@ use crate::chain::ExitAction;
 use crate::chain::route::{self, Branch, Emission};
 use crate::clock;
 use crate::event::{Event, Verdict};
-use crate::limits::{CRASHES_MAX, IDLE_LOOK_MS};
+use crate::limits::{CRASHES_MAX, IDLE_LOOK_MS, UNASKED_MAX};
 use crate::queue::{Handed, Handoff, Port, QueueError};
 use crate::worker::end::{CallEnd, Kill, Output};
 use crate::worker::retry;
@@ -42,10 +42,11 @@ impl Invoker {
             }
             _ => ExitAction::Retry,
         };
-        if end == CallEnd::Unasked {
+        if end == CallEnd::Unasked && work.unasked < UNASKED_MAX {
             work.attempts -= 1;
-            self.served[index].backing_off += 1;
-            self.served[index].due.push_front(work);
+            work.unasked += 1;
+            let pause = retry::wait(Duration::from_millis(1), work.unasked, clock::random_u64());
+            self.back_off(work, pause);
             return Ok(());
         }
         // An attempt that ended with its guard is no fault of the function.
@@ -76,6 +77,9 @@ impl Invoker {
     fn asked_pause(&mut self, index: usize, end: &CallEnd) -> Duration {
         let CallEnd::Status(_, Some(wait)) = end else { return Duration::ZERO };
         self.served[index].paused_until = Instant::now().checked_add(*wait);
+        if let Some(until) = self.served[index].paused_until {
+            self.timers.set(until, Timer::Resume);
+        }
         *wait
     }
 

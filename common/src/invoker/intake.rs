@@ -43,11 +43,16 @@ impl Invoker {
         let waiting = served.backing_off >= BACKOFF_WAITING_MAX
             || served.burying >= DEAD_WAITING_MAX
             || served.turns.len() >= ORDER_WAITING_MAX
-            || served.paused_until.is_some_and(|until| Instant::now() < until);
+            || self.is_paused(index);
         if self.stop != Stop::No || waiting {
             return 0;
         }
         self.places(index, false).min(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    /// Whether the function's server asked for a pause that is not over.
+    fn is_paused(&self, index: usize) -> bool {
+        self.served[index].paused_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// How many calls can be begun now: of new messages, or of those that
@@ -67,6 +72,9 @@ impl Invoker {
 
     /// Attempts whose back-off is over come before new messages.
     fn start_due(&mut self, index: usize) -> Result<(), QueueError> {
+        if self.is_paused(index) {
+            return Ok(());
+        }
         let stopping = self.stop != Stop::No && !self.reads_pipe() && !self.has_settled_work();
         loop {
             if stopping || self.served[index].due.is_empty() || self.places(index, true) == 0 {
@@ -99,6 +107,7 @@ impl Invoker {
             event: taken.event,
             attempts: taken.attempts,
             crashes: 0,
+            unasked: 0,
             fault: taken.fault,
             was_refused: false,
             due: None,
@@ -159,6 +168,13 @@ impl Invoker {
         if self.served[work.served].serve.at_most_once && !work.admitted {
             work.admitted = true;
             self.settle_first(&mut work)?;
+        }
+        // What failed before gets a process to itself; it waits for one.
+        if work.attempts > 0 && self.places(work.served, true) == 0 {
+            let served = &mut self.served[work.served];
+            served.backing_off += 1;
+            served.due.push_back(work);
+            return Ok(());
         }
         self.start(work)
     }

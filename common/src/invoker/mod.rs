@@ -268,7 +268,9 @@ impl Invoker {
         match timer {
             Timer::Timeout(call) => self.on_timeout(call)?,
             Timer::Overdue(process) => self.on_overdue(process),
-            Timer::Look(process) => self.look_at(process)?,
+            Timer::Look(process) => self.on_look(process)?,
+            // The loop looks at what is due by itself.
+            Timer::Resume => {}
             Timer::Idle(process) => self.on_idle(process),
             Timer::Spare(index) => self.top_up(index),
             Timer::Retry(work) => {

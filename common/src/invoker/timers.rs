@@ -16,6 +16,8 @@ pub(super) enum Timer {
     Look(u64),
     /// A warm process may have been idle for long enough.
     Idle(u64),
+    /// A pause that a server asked for is over.
+    Resume,
     /// A function may need a process that waits for its next message.
     Spare(usize),
 }

@@ -168,7 +168,6 @@ impl Invoker {
             self.feed(process);
             return Ok(());
         };
-        warm.is_look_set = false;
         if warm.condemned.is_some() {
             return Ok(());
         }
@@ -176,8 +175,7 @@ impl Invoker {
         if let Some(boot) = step.booted {
             self.served[warm.served].booted(boot);
         }
-        if step.again {
-            warm.is_look_set = true;
+        if step.again && !std::mem::replace(&mut warm.is_look_set, true) {
             self.timers.set(Instant::now() + LOOK_AGAIN, Timer::Look(process));
         }
         for (call, line) in step.answers {
@@ -194,6 +192,14 @@ impl Invoker {
             None => self.rest(process),
         }
         Ok(())
+    }
+
+    /// It is time to look again.
+    pub(super) fn on_look(&mut self, process: u64) -> Result<(), QueueError> {
+        if let Some(warm) = self.filters.get_mut(&process) {
+            warm.is_look_set = false;
+        }
+        self.look_at(process)
     }
 
     fn answered(&mut self, process: u64, call: u64, line: Vec<u8>) -> Result<(), QueueError> {
@@ -350,14 +356,31 @@ impl Invoker {
         let until = Instant::now() + Duration::from_millis(FAREWELL_MAX_MS);
         self.filters.values_mut().for_each(|warm| warm.filter.leave());
         while !self.filters.is_empty() && Instant::now() < until {
+            for process in self.filters.keys().copied().collect::<Vec<_>>() {
+                self.hear_last_words(process, false);
+            }
             match guard.report() {
-                Report::Ended(ended) => drop(self.filters.remove(&ended.call)),
+                Report::Ended(ended) => {
+                    self.hear_last_words(ended.call, true);
+                    self.filters.remove(&ended.call);
+                }
                 Report::Started(_) => {}
                 Report::Nothing => std::thread::sleep(Duration::from_millis(1)),
                 Report::Died => break,
             }
         }
         guard.end();
+    }
+
+    /// What a filter says while it ends; what it prints is no answer any more.
+    fn hear_last_words(&mut self, process: u64, is_over: bool) {
+        let Some(warm) = self.filters.get_mut(&process) else { return };
+        let function = self.served[warm.served].serve.function;
+        let name = &self.routing.chain.functions[function].name;
+        warm.filter.step(&self.poller, base(process));
+        let stderr = &mut warm.filter.stderr;
+        let said = if is_over { stderr.finish() } else { stderr.read() };
+        said.iter().for_each(|line| self.log.of_function(name, line));
     }
 
     fn say_of(&mut self, process: u64, what: &str) {

@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// How soon a server that does not listen yet is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
+/// How late at most.
+const LOOK_AT_LAST: Duration = Duration::from_millis(50);
+
 /// Where a function is.
 pub(super) struct Site {
     endpoint: Endpoint,
@@ -49,6 +52,8 @@ pub(super) struct Kept {
     is_idle_set: bool,
     /// Whether it ever listened.
     was_up: bool,
+    /// Whether it was asked to end.
+    is_retired: bool,
 }
 
 /// Where the served functions with URLs are.
@@ -81,7 +86,7 @@ impl Invoker {
     ) -> Result<(u64, Running), CallEnd> {
         let needs_server =
             self.sites.get(&served).is_some_and(|s| s.has_server && s.server.is_none());
-        if needs_server {
+        if needs_server && !self.must_wait_for_port(served) {
             self.served[served].timing.cold_starts += 1;
             self.start_server(served).map_err(|error| super::calls::not_started(&error))?;
         }
@@ -115,6 +120,9 @@ impl Invoker {
 
     /// Starts a server for those who wait; if it cannot be, they are told.
     fn restart_server(&mut self, served: usize) -> Result<(), QueueError> {
+        if self.must_wait_for_port(served) {
+            return Ok(());
+        }
         self.served[served].timing.cold_starts += 1;
         let Err(error) = self.start_server(served) else { return Ok(()) };
         let waiting = self.sites.get_mut(&served).map(|site| std::mem::take(&mut site.waiting));
@@ -122,6 +130,14 @@ impl Invoker {
             self.end_web(call, super::calls::not_started(&error))?;
         }
         Ok(())
+    }
+
+    /// Whether a server that is about to end still has the one port there is.
+    fn must_wait_for_port(&self, served: usize) -> bool {
+        let function = &self.routing.chain.functions[self.served[served].serve.function];
+        let url = function.url.as_deref().and_then(|url| Endpoint::parse(url).ok());
+        let is_named = url.is_some_and(|endpoint| endpoint.port().is_some());
+        is_named && self.servers.values().any(|kept| kept.served == served)
     }
 
     fn put_question(&mut self, call: u64, connection: u64) -> Result<(), String> {
@@ -201,6 +217,7 @@ impl Invoker {
         }
         let end = match trouble {
             // The server closed what it had kept alive; that is no attempt.
+            // The connection is over, so this cannot go on for ever.
             Trouble::Stale if was_used && !self.served[served].serve.at_most_once => {
                 return self.ask_web(call);
             }
@@ -287,7 +304,14 @@ impl Invoker {
         site.server = Some(process);
         self.servers.insert(
             process,
-            Kept { served, server, is_condemned: false, is_idle_set: false, was_up: false },
+            Kept {
+                served,
+                server,
+                is_condemned: false,
+                is_idle_set: false,
+                was_up: false,
+                is_retired: false,
+            },
         );
         self.timers.set(Instant::now() + LOOK_AGAIN, Timer::Look(process));
         Ok(())
@@ -300,7 +324,9 @@ impl Invoker {
             return Ok(());
         }
         if !kept.server.look() {
-            self.timers.set(Instant::now() + LOOK_AGAIN, Timer::Look(process));
+            // Soon at first; who takes long is looked at less often.
+            let pause = (kept.server.age() / 10).clamp(LOOK_AGAIN, LOOK_AT_LAST);
+            self.timers.set(Instant::now() + pause, Timer::Look(process));
             return Ok(());
         }
         let served = kept.served;
@@ -339,13 +365,13 @@ impl Invoker {
         let waiting =
             if site.server.is_none() { std::mem::take(&mut site.waiting) } else { VecDeque::new() };
         let name = &self.routing.chain.functions[self.served[kept.served].serve.function].name;
-        if !kept.is_condemned {
+        if !kept.is_condemned && !kept.is_retired {
             self.log.line(&format!("the server of {name} ended ({end})"));
         }
         for call in waiting {
             // One that did listen has failed whoever it had taken a call from,
             // and nobody else.
-            if kept.was_up {
+            if kept.was_up || kept.is_retired {
                 self.ask_web(call)?;
                 continue;
             }
@@ -379,7 +405,8 @@ impl Invoker {
         let Some(kept) = self.servers.get_mut(&process) else { return };
         let served = &self.served[kept.served];
         let silence = served.last_arrival.map_or(Duration::ZERO, |at| at.elapsed());
-        if served.running > 0 || kept.is_condemned || kept.server.booted.is_none() {
+        let is_going = kept.is_condemned || kept.is_retired;
+        if served.running > 0 || is_going || kept.server.booted.is_none() {
             return;
         }
         match served.keep.keep() {
@@ -395,7 +422,8 @@ impl Invoker {
 
     /// Asks a server to end; if it does not, it is killed.
     fn retire_server(&mut self, process: u64) {
-        let Some(kept) = self.servers.get(&process) else { return };
+        let Some(kept) = self.servers.get_mut(&process) else { return };
+        kept.is_retired = true;
         let served = kept.served;
         if let Some(site) = self.sites.get_mut(&served) {
             site.server = None;

@@ -39,6 +39,8 @@ pub(super) struct Work {
     pub(super) attempts: u32,
     /// How many of them ended by no fault of the function.
     pub(super) crashes: u32,
+    /// How often the process it was meant for was gone before.
+    pub(super) unasked: u32,
     /// Why it cannot be worked on; a part still goes to the others of its join.
     pub(super) fault: Option<String>,
     /// Whether what it led to could not be sent, ever.

@@ -25,6 +25,8 @@ pub struct Spool {
     file: Option<File>,
     len: u64,
     folder: Option<PathBuf>,
+    /// Set when a part of it was lost.
+    is_broken: bool,
 }
 
 impl Spool {
@@ -104,13 +106,16 @@ impl Spool {
         if let Some(file) = self.file.take() {
             self.memory = vec![0; usize::try_from(self.len).unwrap_or(0)];
             if file.read_exact_at(&mut self.memory, 0).is_err() {
-                // Nothing may pass for the whole that is not: it reads as cut off.
-                *pipe = None;
-                self.memory.clear();
+                self.is_broken = true;
             }
         }
         drain(pipe, &mut self.memory, most);
         self.len = self.memory.len() as u64;
+    }
+
+    /// Nothing may pass for the whole that is not.
+    fn check(&self) -> io::Result<()> {
+        if self.is_broken { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// The body and its media type; without one trailing line feed, unless
@@ -119,6 +124,7 @@ impl Spool {
     /// # Errors
     /// The file cannot be read.
     pub fn into_body(mut self, exact: bool) -> io::Result<(Body, &'static str)> {
+        self.check()?;
         let Some(file) = self.file.take() else {
             if !exact && self.memory.last() == Some(&b'\n') {
                 self.memory.pop();
@@ -145,6 +151,7 @@ impl Spool {
     /// # Errors
     /// The file cannot be read.
     pub fn into_bytes(self) -> io::Result<Vec<u8>> {
+        self.check()?;
         let Some(file) = self.file else { return Ok(self.memory) };
         let mut bytes = vec![0; usize::try_from(self.len).map_err(io::Error::other)?];
         file.read_exact_at(&mut bytes, 0)?;
@@ -154,7 +161,7 @@ impl Spool {
 
 impl From<Vec<u8>> for Spool {
     fn from(memory: Vec<u8>) -> Self {
-        Self { len: memory.len() as u64, memory, file: None, folder: None }
+        Self { len: memory.len() as u64, memory, ..Self::default() }
     }
 }
 

@@ -53,7 +53,7 @@ fn star(others: usize) -> String {
         "{{ \"chain\": \"star\", \"functions\": {{ \"f0\": {function}{functions} }}, \
          \"start\": \"f0\", \"rules\": [ {{ \"from\": \"f0\", \"to\": \"@result\" }}, \
          {{ \"from\": \"f0\", \"when\": \".never\", \"to\": [{}] }} ], \
-         \"queues\": {{ \"*\": {{ \"capacity\": 8 }} }} }}",
+         \"queues\": {{ \"*\": {{ \"capacity\": 4 }} }} }}",
         names.join(", ")
     )
 }

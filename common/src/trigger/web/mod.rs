@@ -23,6 +23,7 @@ use crate::limits::{
 use crate::poll::{Interest, Poller, Ready};
 use crate::queue::{Desk, Port, QueueError, QueueSpec};
 use crate::signals::Signals;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -60,6 +61,7 @@ pub struct WebTrigger {
     is_listening: bool,
     visitors: HashMap<u64, Visitor>,
     next_visitor: u64,
+    visitors_max: usize,
     inbox: Inbox,
     /// Requests that were not looked at, and since when.
     queue: VecDeque<(Instant, Asked)>,
@@ -122,6 +124,7 @@ impl WebTrigger {
             is_listening: true,
             visitors: HashMap::new(),
             next_visitor: 0,
+            visitors_max: visitors_max(),
             inbox: Inbox::default(),
             queue: VecDeque::new(),
             sending: None,
@@ -246,12 +249,16 @@ impl WebTrigger {
 
     fn receive(&mut self) {
         while let Some(listener) = &self.listener {
-            if self.visitors.len() >= VISITORS_MAX {
+            if self.visitors.len() >= self.visitors_max {
                 self.listen(false);
                 return;
             }
-            // Nobody more, or no descriptors: whoever waits is received later.
-            let Ok((stream, _)) = listener.accept() else { return };
+            let stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                // No descriptors, perhaps: whoever waits is received later.
+                Err(_) => return self.listen(false),
+            };
             self.next_visitor += 1;
             let number = self.next_visitor;
             let body_max = usize::try_from(self.options.body_max).unwrap_or(usize::MAX);
@@ -302,6 +309,18 @@ impl WebTrigger {
         }
         Ok(())
     }
+}
+
+/// How many can be served with the descriptors there are: two for each, and
+/// some for queues.
+fn visitors_max() -> usize {
+    const OTHERS: u64 = 64;
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
+        let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        if raised.is_ok() { hard } else { soft }
+    });
+    let most = usize::try_from(limit.saturating_sub(OTHERS) / 2).unwrap_or(VISITORS_MAX);
+    most.clamp(1, VISITORS_MAX)
 }
 
 /// A reply queue of our own in the run.

@@ -70,15 +70,14 @@ impl Waiting {
         let is_late = |request: &Request| now.duration_since(request.began) >= timeout;
         let late: Vec<u64> =
             self.requests.iter().filter(|(_, r)| is_late(r)).map(|(number, _)| *number).collect();
-        for number in &late {
-            self.requests.remove(number);
-        }
+        late.iter().for_each(|number| self.forget(*number));
         late
     }
 
-    /// It was not accepted after all.
+    /// Nobody waits for it any more.
     pub(super) fn forget(&mut self, request: u64) {
         self.requests.remove(&request);
+        self.by_invocation.retain(|_, of| *of != request);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -400,11 +400,11 @@ impl Filter {
                 }
             }
         }
-        if self.is_closed && self.sent == 0 {
-            return;
-        }
         if std::mem::take(&mut self.wants_room) {
             poller.remove(&stdin.pipe);
+        }
+        if self.is_closed && self.sent == 0 {
+            return;
         }
         self.unsent.clear();
         self.untaken.clear();

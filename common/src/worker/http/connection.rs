@@ -86,9 +86,9 @@ impl Connection {
         })
     }
 
-    /// Whether it is open and has no call.
+    /// Whether it is open, has no call, and has sent all of the last one's.
     pub fn is_idle(&self) -> bool {
-        self.driver.is_some() && self.sender.as_ref().is_some_and(|s| !s.is_closed())
+        self.driver.is_some() && self.sender.as_ref().is_some_and(SendRequest::is_ready)
     }
 
     /// Whether nothing can come from it any more.

@@ -6,6 +6,7 @@ use crate::worker::guard::{Guard, Stdio};
 use crate::worker::output::output_pipe;
 use crate::worker::stderr::Stderr;
 use crate::worker::token;
+use nix::sys::socket::{setsockopt, sockopt};
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -58,16 +59,35 @@ impl Server {
         })
     }
 
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Looks whether it accepts connections; `true` when it just began to.
     pub fn look(&mut self) -> bool {
         if self.booted.is_some() {
             return false;
         }
-        if TcpStream::connect_timeout(&self.address, TRY).is_ok() {
+        let connected = TcpStream::connect_timeout(&self.address, TRY);
+        if connected.is_ok_and(|stream| !is_connected_to_itself(stream)) {
             self.booted = Some(self.began.elapsed());
         }
         self.booted.is_some()
     }
+}
+
+/// A socket that looks for a port nobody listens on may be given that very
+/// port as its own, and finds itself. It must not keep the port either, not
+/// even for the time a closed connection is remembered.
+fn is_connected_to_itself(stream: TcpStream) -> bool {
+    let is_it = matches!((stream.local_addr(), stream.peer_addr()), (Ok(a), Ok(b)) if a == b);
+    if is_it {
+        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        // Without it, the port is free a minute later.
+        let _ = setsockopt(&stream, sockopt::Linger, &at_once);
+    }
+    is_it
 }
 
 /// A port of the loopback that is free now.
