@@ -245,7 +245,10 @@ impl Invoker {
             token if self.desk.owns(token) => {
                 self.desk.on_ready(ready);
                 if ready.readable {
-                    self.served.iter_mut().for_each(|served| served.look = true);
+                    let one = self.desk.announces(ready);
+                    let is_meant =
+                        |served: &&mut Served| one.is_none_or(|p| p == served.serve.from);
+                    self.served.iter_mut().filter(is_meant).for_each(|served| served.look = true);
                 }
             }
             _ => {}

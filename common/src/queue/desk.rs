@@ -118,6 +118,14 @@ impl Desk {
         self.connections[(ready.token >> SHIFT) as usize].on_ready(ready);
     }
 
+    /// The one queue whose message a ready descriptor announces; none when it
+    /// may be any.
+    pub fn announces(&self, ready: Ready) -> Option<Port> {
+        let connection = (ready.token >> SHIFT) as usize;
+        let queue = self.connections[connection].announces(ready)?;
+        Some(Port { connection, queue })
+    }
+
     /// Takes up to `max` messages.
     ///
     /// # Errors

@@ -217,6 +217,12 @@ pub trait Connection {
     /// Tells the connection that one of its descriptors is ready.
     fn on_ready(&mut self, _ready: Ready) {}
 
+    /// The one queue whose message a ready descriptor announces; none when it
+    /// may be any.
+    fn announces(&self, _ready: Ready) -> Option<QueueId> {
+        None
+    }
+
     /// Whether there is something to take that no descriptor announces.
     fn has_more(&self) -> bool {
         false

@@ -326,6 +326,11 @@ impl Connection for MqConnection {
         }
     }
 
+    fn announces(&self, ready: Ready) -> Option<QueueId> {
+        let sub = ready.token & u64::from(u32::MAX);
+        (sub & ROOM == 0).then_some(QueueId(sub as u32))
+    }
+
     fn has_more(&self) -> bool {
         self.open.iter().any(|queue| queue.listening && !queue.recovered.is_empty())
     }
