@@ -434,3 +434,22 @@ fn a_run_whose_file_was_changed_or_that_is_not_open_is_not_joined() {
     refused(69, "it is not open");
     assert_eq!(open.sandbox.left_behind(), Vec::<String>::new());
 }
+
+/// Each has a reply queue of its own, which goes with it.
+#[test]
+fn triggers_that_come_and_go_leave_no_descriptors() {
+    let open = Open::new(CHAIN, 1);
+    let folder = format!("/proc/{}/fd", open.invokers[0].id());
+    let held = || std::fs::read_dir(&folder).expect("it runs").count();
+    let round = |number: usize| {
+        let web = open.web("");
+        let answer = ask(&web, &[], &format!("round {number}"));
+        assert_eq!(results(&answer), [format!("got round {number}")]);
+        web.stop(&open.sandbox);
+    };
+    round(0);
+    let before = held();
+    (1..8).for_each(round);
+    assert!(held() <= before + 3, "{before} and then {}", held());
+    open.close();
+}

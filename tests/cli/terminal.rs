@@ -13,8 +13,10 @@ const CHAIN: &str = r#"{ "chain": "c", "functions": {
 fn on_terminal(sandbox: &Sandbox, command: &str) -> Child {
     sandbox.file("chain.json", CHAIN);
     sandbox.file("typed.sh", &format!("#!/bin/bash\n{command}\n"));
-    let mut script = sandbox.command("script");
-    script.args(["-q", "-e", "-c", "./typed.sh", "/dev/null"]);
+    // Whoever runs the tests may ignore signals (nohup), and what they start
+    // would too.
+    let mut script = sandbox.command("env");
+    script.args(["--default-signal", "script", "-q", "-e", "-c", "./typed.sh", "/dev/null"]);
     script.stdin(Stdio::piped()).stdout(Stdio::null());
     script.spawn().expect("script(1) is there")
 }

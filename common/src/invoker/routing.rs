@@ -64,6 +64,8 @@ impl Routing {
         if let Some(port) = held.filter(|port| desk.connection(connection).is_there(port.queue)) {
             return Ok(port);
         }
+        // Those that are gone are forgotten first: their places are used again.
+        self.replies.retain(|_, port| desk.connection(connection).is_there(port.queue));
         let name = naming::reply_of(&control.run, &control.reply);
         match desk.connection(connection).open_send(&name) {
             Ok(queue) => {

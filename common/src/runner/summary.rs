@@ -1,7 +1,7 @@
 //! What a run came to, in one line on stderr.
 
+use crate::stats::Latencies;
 use crate::units::show_duration;
-use hdrhistogram::Histogram;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -32,13 +32,12 @@ pub(super) struct Summary {
     pub(super) abandoned: bool,
     /// Invocations that never ended.
     pub(super) lost: Vec<u64>,
-    /// From acceptance to the end, in microseconds.
-    latency: Histogram<u64>,
+    /// From acceptance to the end.
+    latency: Latencies,
 }
 
 impl Summary {
     pub(super) fn new() -> Self {
-        let latency = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
         Self {
             began: Instant::now(),
             accepted: 0,
@@ -52,15 +51,14 @@ impl Summary {
             abandoned: false,
             doubtful: Vec::new(),
             lost: Vec::new(),
-            latency,
+            latency: Latencies::new(),
         }
     }
 
     /// Records how long an invocation took.
     pub(super) fn ended(&mut self, started_us: u64) {
         let took = crate::clock::unix_us().saturating_sub(started_us);
-        // It grows as it must; only a value over 64 bits could be refused.
-        let _ = self.latency.record(took.max(1));
+        self.latency.record(Duration::from_micros(took.max(1)));
     }
 
     /// `cold_starts`: of functions that are kept warm, if there are any.
@@ -76,9 +74,7 @@ impl Summary {
             show_duration(self.began.elapsed()),
         );
         if !self.latency.is_empty() {
-            let at = |quantile| {
-                show_duration(Duration::from_micros(self.latency.value_at_quantile(quantile)))
-            };
+            let at = |quantile| show_duration(self.latency.quantile(quantile));
             text += &format!("; p50 {}, p99 {}", at(0.5), at(0.99));
         }
         match cold_starts {

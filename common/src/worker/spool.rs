@@ -8,7 +8,7 @@ use super::output::drain;
 use crate::event::{Body, BodyFile, detect_type};
 use memmap2::Mmap;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, SpliceFFlags, splice};
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 /// What is kept in memory at most, where there is a folder for more.
 const MEMORY_MAX: usize = 64 << 10;
+
+/// How much a pipe is to hold whose output is large.
+const PIPE_SIZE: i32 = 1 << 20;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -52,7 +55,7 @@ impl Spool {
             let most = if self.folder.is_some() { most.min(room) } else { most };
             drain(pipe, &mut self.memory, most);
             self.len = self.memory.len() as u64;
-            if self.memory.len() <= MEMORY_MAX || !self.move_to_file() {
+            if self.memory.len() <= MEMORY_MAX || !self.move_to_file(pipe.as_ref()) {
                 return;
             }
         }
@@ -60,7 +63,7 @@ impl Spool {
     }
 
     /// Goes on in a file; `false` when there is no place for one.
-    fn move_to_file(&mut self) -> bool {
+    fn move_to_file(&mut self, pipe: Option<&File>) -> bool {
         let Some(folder) = &self.folder else { return false };
         let flags = (OFlag::O_TMPFILE | OFlag::O_CLOEXEC).bits();
         let mut options = OpenOptions::new();
@@ -71,6 +74,11 @@ impl Spool {
         });
         match written {
             Ok(file) => {
+                // More at once is fewer wake-ups; a user over its share of
+                // pipe memory keeps what it has.
+                if let Some(pipe) = pipe {
+                    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
+                }
                 self.memory = Vec::new();
                 self.file = Some(file);
                 true

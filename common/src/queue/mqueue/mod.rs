@@ -40,6 +40,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use sys::{Mq, Way};
 
+/// In the name of a reply queue that belongs to a trigger, and goes with it.
+const TRIGGERS_REPLY: &str = "._reply-";
+
 /// What these queues can do.
 pub static CAPABILITIES: Capabilities = Capabilities {
     scheme: "mq",
@@ -349,7 +352,7 @@ impl Connection for MqConnection {
             let queue = &self.open[index];
             // Dead letters' queues are made again by those that need them, and
             // a trigger takes its own reply queue with it.
-            let is_fleeting = queue.name.ends_with(".dead") || queue.name.contains("._reply-");
+            let is_fleeting = queue.name.ends_with(".dead") || queue.name.contains(TRIGGERS_REPLY);
             let may_go = !queue.receives && is_fleeting;
             if !may_go && queue.mq.is_removed(&queue.name)? {
                 return Err(QueueError::Removed { name: format!("mq:/{}", queue.name) });

@@ -6,7 +6,7 @@ use super::slab::Slab;
 use super::slots::SlotFile;
 use super::spill::Spill;
 use super::sys::{Mq, Way};
-use super::{Held, MqConnection, OpenQueue, Place};
+use super::{Held, MqConnection, OpenQueue, Place, TRIGGERS_REPLY};
 use crate::queue::{QueueError, QueueId, Receipt};
 use std::collections::VecDeque;
 
@@ -44,7 +44,7 @@ impl MqConnection {
         let message_size = mq.attr()?.message_size as usize;
         let bound = registry::queue_record(&self.dirs, name).and_then(|record| record.spill);
         let spill = bound.map(|bound| Spill::open(&self.dirs, name, bound)).transpose()?;
-        self.open.push(OpenQueue {
+        let opened = OpenQueue {
             name: name.to_owned(),
             mq,
             message_size,
@@ -56,8 +56,34 @@ impl MqConnection {
             slab: None,
             spill,
             gatherings: None,
-        });
-        Ok(QueueId(self.open.len() as u32 - 1))
+        };
+        let index = match self.spent() {
+            Some(index) => {
+                self.open[index] = opened;
+                index
+            }
+            None => {
+                self.open.push(opened);
+                self.open.len() - 1
+            }
+        };
+        Ok(QueueId(index as u32))
+    }
+
+    /// The place of a queue that is gone for good: a trigger's own reply queue,
+    /// to which nothing is on its way. Without this, each of them would keep
+    /// its descriptors open for as long as the invoker lives.
+    fn spent(&self) -> Option<usize> {
+        let is_waited_for = |index: usize| {
+            let mut packets = self.pending.iter().flat_map(|parcel| &parcel.packets);
+            packets.any(|packed| packed.queue.0 as usize == index)
+        };
+        let is_gone = |queue: &OpenQueue| {
+            let is_reply = !queue.receives && queue.name.contains(TRIGGERS_REPLY);
+            is_reply && queue.mq.is_removed(&queue.name).is_ok_and(|removed| removed)
+        };
+        let mut all = self.open.iter().enumerate();
+        all.find(|(index, queue)| is_gone(queue) && !is_waited_for(*index)).map(|(index, _)| index)
     }
 
     /// The queue of that name opened for sending; opened if it is not yet.
