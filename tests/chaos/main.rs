@@ -73,9 +73,9 @@ fn find(sandbox: &Sandbox, victim: Victim) -> Option<i32> {
     sandbox.processes().into_iter().find_map(|(pid, line)| {
         let hit = match victim {
             Victim::Invoker(name) => {
-                line.ends_with(&format!("--functions {name}")) && !is_guard(pid)
+                line.contains(&format!("--functions {name} ")) && !is_guard(pid)
             }
-            Victim::Guard(name) => line.ends_with(&format!("--functions {name}")) && is_guard(pid),
+            Victim::Guard(name) => line.contains(&format!("--functions {name} ")) && is_guard(pid),
             Victim::Function(name) => line.ends_with(&format!("slow.sh {name}")),
         };
         hit.then_some(pid)
