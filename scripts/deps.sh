@@ -6,6 +6,7 @@ set -eu
 missing=
 # Servers are not on everybody's PATH.
 need() { PATH=$PATH:/usr/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+library() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
 need cc build-essential
 need make make
 need jq jq
@@ -17,6 +18,16 @@ if [ "${1:-}" = test ]; then
     need python3 python3
     need perl perl
     need bwrap bubblewrap
+    # Brokers to test against, and what their client libraries are built from.
+    need redis-server redis-server
+    need openssl openssl
+    need java openjdk-17-jre-headless
+    need mvn maven
+    need cmake cmake
+    need pkg-config pkg-config
+    library openssl libssl-dev
+    library zlib zlib1g-dev
+    library libcurl libcurl4-openssl-dev
 fi
 if [ "${1:-}" = bench ]; then
     # Peers to measure against.
@@ -25,6 +36,13 @@ if [ "${1:-}" = bench ]; then
     need redis-cli redis-tools
 fi
 
+# Not every release has Java 17; those without have a newer one by default.
+java_of_this_release() {
+    case $missing in *openjdk-17*) ;; *) return 0 ;; esac
+    apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 ||
+        missing=$(echo "$missing" | sed 's/openjdk-17-jre/default-jre/')
+}
+
 if [ -n "$missing" ]; then
     if command -v apt-get >/dev/null 2>&1; then
         as_root=
@@ -32,7 +50,8 @@ if [ -n "$missing" ]; then
         echo "installing:$missing"
         export DEBIAN_FRONTEND=noninteractive
         # shellcheck disable=SC2086 # the list is meant to be split
-        { $as_root apt-get update -qq && $as_root apt-get install -y -qq $missing; } >/dev/null || {
+        { $as_root apt-get update -qq && java_of_this_release &&
+            $as_root apt-get install -y -qq $missing; } >/dev/null || {
             echo "deps: cannot install:$missing" >&2
             echo "  try: install them by hand, then make again" >&2
             exit 69
@@ -48,4 +67,8 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "deps: there is no Rust here (cargo, 1.88 or newer)" >&2
     echo "  try: install it from https://rustup.rs" >&2
     exit 69
+fi
+
+if [ "${1:-}" = test ]; then
+    "$(dirname "$0")/../tests/services/kafka.sh" install
 fi

@@ -16,6 +16,7 @@
 pub mod chain;
 pub mod cli;
 pub mod clock;
+pub mod dial;
 pub mod error;
 pub mod event;
 pub mod exit;

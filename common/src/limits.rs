@@ -52,6 +52,10 @@ pub const UNASKED_MAX: u32 = 12;
 /// the order of intake is kept; beyond it the function's intake pauses.
 pub const ORDER_WAITING_MAX: usize = 256;
 
+/// Hand-offs of one function that may be on their way to a broker before the
+/// function's intake pauses.
+pub const SENT_MAX: usize = 1_024;
+
 /// Most bytes that wait in the spill file of one queue.
 pub const SPILL_MAX: u64 = 64 << 20;
 

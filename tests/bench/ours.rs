@@ -4,11 +4,12 @@ use crate::process::Process;
 use crate::program::Program;
 use crate::subject::{BODY, PATIENCE, Subject};
 use faas_common::chain::route::Router;
-use faas_common::chain::{Chain, Scopes, ending, naming, parse_text};
+use faas_common::chain::{Chain, Placement, Scopes, ending, parse_text};
 use faas_common::event::credit::Credit;
 use faas_common::event::{Body, Control, Event};
 use faas_common::poll::Poller;
-use faas_common::queue::{Connection, Outgoing, QueueId, Settled, Settlement, Taken};
+use faas_common::queue::{self, Connection, Outgoing, QueueId, Settled, Settlement, Taken};
+use faas_common::runner::places::Places;
 use faas_common::runner::{join, orphans};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -65,8 +66,10 @@ impl Ours {
         let chain = parse_text(text, folder.path()).expect("the chain is valid");
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let run = format!("bench-{}-{number}", std::process::id());
-        let mut connection = join::connect_run().expect("a connection");
-        join::open_run(&chain, &run, None, connection.as_mut()).expect("the run opens");
+        let placement = Placement::of(&chain, &run, None);
+        let mut places = Places::connect(placement.clone()).expect("a connection");
+        join::open_run(&chain, &mut places, None).expect("the run opens");
+        let mut connection = queue::connect(&placement.middlewares[0]).expect("a connection");
         let invokers = if together {
             vec![invoker(&file, &run, None)]
         } else {
@@ -75,12 +78,10 @@ impl Ours {
         let poller = Rc::new(Poller::new().expect("a poller"));
         connection.attach(poller.clone(), 0);
         connection.wait_rather_than_spill();
-        let mut input = |index: usize| {
-            let name = naming::input(&run, &chain.functions[index].name);
-            connection.open_send(&name).expect("a queue")
-        };
+        let mut input =
+            |index: usize| connection.open_send(&placement.inputs[index]).expect("a queue");
         let inputs = chain.start.iter().map(|index| input(*index)).collect();
-        let reply = connection.open_receive(&naming::reply(&run)).expect("the reply queue");
+        let reply = connection.open_receive(&placement.reply).expect("the reply queue");
         connection.listen(reply, true).expect("it listens");
         Self {
             scopes: Scopes::of(&chain),
@@ -193,6 +194,6 @@ impl Subject for Ours {
 impl Drop for Ours {
     fn drop(&mut self) {
         self.invokers.clear();
-        orphans::remove_run(&self.run).expect("the run can be removed");
+        orphans::remove_run(&self.run, None).expect("the run can be removed");
     }
 }

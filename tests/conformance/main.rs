@@ -7,7 +7,7 @@ mod joins;
 mod order;
 mod sizes;
 
-use fixture::{Fixture, Mem, Mq};
+use fixture::{Fixture, Mem, Mq, Redis};
 
 /// Makes a module of tests for each middleware.
 macro_rules! suite {
@@ -51,6 +51,7 @@ macro_rules! suites {
             sizes::large as carries_a_large_body,
             sizes::large_attributes as carries_large_attributes,
             sizes::names as takes_odd_names,
+            sizes::many_queues as works_with_many_queues,
         })* }
     };
 }
@@ -58,4 +59,5 @@ macro_rules! suites {
 suites! {
     mem: Mem,
     mq: Mq,
+    redis: Redis,
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub fn fifo<F: Fixture>(middleware: &F) {
     let name = middleware.name("fifo");
     let mut user = middleware.user();
-    user.create(&name, &QueueSpec::default());
+    let spec = QueueSpec { order: Some(Order::Fifo), demand: true, ..QueueSpec::default() };
+    user.create(&name, &spec);
     let (to, from) = (user.sender(&name), user.receiver(&name));
     for round in 0..3_u8 {
         for i in 0..8 {

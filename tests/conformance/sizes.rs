@@ -63,6 +63,26 @@ pub fn large_attributes<F: Fixture>(middleware: &F) {
     }
 }
 
+/// As many queues as it is said to work with, or as the system grants.
+pub fn many_queues<F: Fixture>(middleware: &F) {
+    let mut user = middleware.user();
+    let most = user.connection.capabilities().queues_tested;
+    let names: Vec<String> =
+        (0..most.unwrap_or(8)).map(|i| middleware.name(&format!("many{i}"))).collect();
+    names.iter().for_each(|name| user.create(name, &QueueSpec::default()));
+    let listed = user.connection.list().expect("it lists");
+    let ours = listed.iter().filter(|queue| names.contains(&queue.name)).count();
+    assert_eq!(ours, names.len());
+    let ends: Vec<_> = names.iter().map(|name| (user.sender(name), user.receiver(name))).collect();
+    for (index, (to, _)) in ends.iter().enumerate() {
+        user.send(*to, index.to_string().as_bytes());
+    }
+    for (index, (_, from)) in ends.iter().enumerate() {
+        assert_eq!(user.bodies(*from, 1), [index.to_string().into_bytes()]);
+    }
+    names.iter().for_each(|name| user.connection.remove(name).expect("it is removed"));
+}
+
 pub fn names<F: Fixture>(middleware: &F) {
     let mut user = middleware.user();
     let longest = "n".repeat(150);

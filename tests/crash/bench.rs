@@ -19,7 +19,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(prefix: &str) -> Self {
-        let mut connection = mqueue::connect("").expect("a connection");
+        let mut connection = mqueue::open().expect("a connection");
         connection.attach(Rc::new(Poller::new().expect("an epoll set")), 0);
         let state = PathBuf::from(std::env::var_os("FAAS_STATE_DIR").expect("it is set"));
         Self { connection, prefix: prefix.to_owned(), state }

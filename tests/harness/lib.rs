@@ -1,6 +1,8 @@
 //! What the tests share: a sandbox with a state directory and queue names of
 //! its own, ways to run the tools in it, and to see what they left behind.
 
+pub mod services;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};

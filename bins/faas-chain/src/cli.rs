@@ -54,6 +54,12 @@ pub struct Check {
     /// The chain file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Where its queues would be, instead of what it says of `*`
+    #[arg(long, value_name = "URL", env = "FAAS_VIA")]
+    pub via: Option<String>,
+    /// How often a message may be delivered [default: what the chain says]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub deliver: Option<Delivery>,
     /// Shape of the answer
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Listing,
@@ -71,6 +77,9 @@ pub struct Plan {
     /// Name of the run [default: chosen]
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
+    /// Where its queues are, instead of what the chain says of `*`
+    #[arg(long, value_name = "URL", env = "FAAS_VIA")]
+    pub via: Option<String>,
     /// File of events for the trigger; name one to paste the commands into a
     /// terminal [default: stdin]
     #[arg(long, value_name = "FILE")]
@@ -121,7 +130,7 @@ pub struct Test {
 /// Flags of `run`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Results are printed as they come, in no particular order.\n\nExamples:\n  faas-chain run chain.json < orders.ndjson > results.ndjson\n  faas-chain run -o lines --invokers 2 chain.json < names.txt\n  faas-chain run --redrive orders-x7.dead.ndjson chain.json\n  faas-chain run --resume orders-x7 chain.json"
+    after_help = "Results are printed as they come, in no particular order.\n\nExamples:\n  faas-chain run chain.json < orders.ndjson > results.ndjson\n  faas-chain run -o lines --invokers 2 chain.json < names.txt\n  faas-chain run --redrive orders-x7.dead.ndjson chain.json\n  faas-chain run --resume orders-x7 chain.json\n  faas-chain run --via redis://127.0.0.1/0 chain.json < orders.ndjson"
 )]
 pub struct Run {
     /// The chain file
@@ -130,6 +139,9 @@ pub struct Run {
     /// Name of the run [default: chosen]
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
+    /// Where its queues are, instead of what the chain says of `*`
+    #[arg(long, value_name = "URL", env = "FAAS_VIA")]
+    pub via: Option<String>,
     /// Start N invokers that serve all functions [default: one for each function]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub invokers: Option<u32>,

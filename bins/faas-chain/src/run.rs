@@ -1,15 +1,18 @@
 //! One function for each verb.
 
 use crate::cli::{Check, Cli, Drawing, Graph, Plan, Run, Test, Verb};
-use faas_common::chain::{Chain, Deliver, ExitAction, draw, naming, notes, plan};
+use faas_common::chain::delivery::{self, Hop};
+use faas_common::chain::{
+    Chain, ExitAction, Note, Placement, check_deliver, draw, naming, notes, plan,
+};
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::Delivery;
+use faas_common::cli::shared::{Delivery, via};
 use faas_common::cli::table::{self, Listing};
 use faas_common::error::Failure;
 use faas_common::event::Event;
 use faas_common::exit::Exit;
 use faas_common::queue::pipe::PipeConnection;
-use faas_common::queue::{Connection, QueueId, Settlement, mqueue};
+use faas_common::queue::{Connection, Flaws, QueueId, Settlement, mqueue};
 use faas_common::runner::{self, join, trial};
 use faas_common::{clock, units};
 
@@ -26,26 +29,26 @@ pub fn run(cli: Cli) -> Outcome {
     }
 }
 
+fn one(failure: Failure) -> Vec<Failure> {
+    vec![failure]
+}
+
 fn print(text: &str) -> Outcome {
     table::print(text).map(|()| Exit::Done).map_err(|failure| vec![failure])
 }
 
 fn check(flags: &Check) -> Outcome {
-    let chain = join::load_chain(&flags.file, "check")?;
-    let notes = notes(&chain, &mqueue::CAPABILITIES, mqueue::capacity_max());
+    let via = via(flags.via.as_deref()).map_err(one)?;
+    let chain = join::load_chain(&flags.file, "check", via.as_ref())?;
+    let placement = Placement::of(&chain, "run", via.as_ref());
+    let deliver = flags.deliver.map(Delivery::deliver);
+    if let Some(deliver) = deliver {
+        check_deliver(&chain, &placement, deliver).map_err(one)?;
+    }
+    let notes = notes(&chain, &placement, mqueue::capacity_max());
+    let hops = delivery::hops(&chain, &placement, deliver);
     if flags.output == Listing::Json {
-        let notes: Vec<_> = notes
-            .iter()
-            .map(|note| serde_json::json!({ "object": note.object, "what": note.what }))
-            .collect();
-        let answer = serde_json::json!({
-            "chain": chain.name,
-            "functions": chain.functions.len(),
-            "rules": chain.rules.len(),
-            "digest": chain.digest,
-            "notes": notes,
-        });
-        return print(&format!("{answer}\n"));
+        return print(&format!("{}\n", as_json(&chain, &notes, &hops)));
     }
     let mut text = format!(
         "{}: {} functions, {} rules, starts at {}\n",
@@ -59,46 +62,82 @@ fn check(flags: &Check) -> Outcome {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    text += &delivery(&chain);
+    text += &summary(&chain, &hops);
+    if !placement.is_uniform() {
+        text = hops.iter().fold(text, |text, hop| text + &line(&chain, hop));
+    }
     for note in notes {
         text += &format!("note: {}: {}\n", note.object, note.what);
     }
     print(&text)
 }
 
-/// What a message may suffer on its way, and where.
-fn delivery(chain: &Chain) -> String {
-    let mq = &mqueue::CAPABILITIES;
-    let once = |index: &usize| chain.deliver_to(*index) == Deliver::AtMostOnce;
-    let losing: Vec<&str> = (0..chain.functions.len())
-        .filter(once)
-        .map(|index| chain.functions[index].name.as_str())
+fn as_json(chain: &Chain, notes: &[Note], hops: &[Hop]) -> serde_json::Value {
+    let notes: Vec<_> = notes
+        .iter()
+        .map(|note| serde_json::json!({ "object": note.object, "what": note.what }))
         .collect();
-    let killed = match (losing.len(), losing.len() == chain.functions.len()) {
-        (0, _) => format!("{} (every hop: {})", mq.process_killed.words(), mq.scheme),
-        (_, true) => "may lose (every hop: at-most-once)".to_owned(),
-        _ => format!(
-            "may lose (at-most-once: {}), {} (the others: {})",
-            losing.join(", "),
-            mq.process_killed.words(),
-            mq.scheme
-        ),
+    let flaws = |flaws: Flaws| serde_json::json!({ "may_lose": flaws.may_lose, "may_duplicate": flaws.may_duplicate });
+    let hops: Vec<_> = hops
+        .iter()
+        .map(|hop| {
+            serde_json::json!({
+                "hop": hop.describe(chain),
+                "process_killed": flaws(hop.killed),
+                "host_lost": flaws(hop.lost),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "chain": chain.name,
+        "functions": chain.functions.len(),
+        "rules": chain.rules.len(),
+        "digest": chain.digest,
+        "hops": hops,
+        "notes": notes,
+    })
+}
+
+/// What a message may suffer on some path, and where.
+fn summary(chain: &Chain, hops: &[Hop]) -> String {
+    let told = |of: fn(&Hop) -> Flaws| {
+        let (worst, blamed) = delivery::worst(hops, of);
+        let all_alike = hops.iter().all(|hop| of(hop) == worst);
+        let place = match (all_alike, hops.first()) {
+            (true, Some(first)) if hops.iter().all(|hop| hop.over == first.over) => {
+                format!("every hop: {}", first.over.0)
+            }
+            (true, _) => "every hop".to_owned(),
+            _ => blamed.iter().map(|hop| hop.describe(chain)).collect::<Vec<_>>().join("; "),
+        };
+        format!("{} ({place})", worst.words())
     };
-    let lost = mq.host_lost.words();
     format!(
-        "delivery: a process killed: {killed}; the host lost: {lost} (every hop: {})\n",
-        mq.scheme
+        "delivery: a process killed: {}; the host lost: {}\n",
+        told(|hop| hop.killed),
+        told(|hop| hop.lost)
+    )
+}
+
+fn line(chain: &Chain, hop: &Hop) -> String {
+    format!(
+        "  {}: a process killed: {}; the host lost: {}\n",
+        hop.describe(chain),
+        hop.killed.words(),
+        hop.lost.words()
     )
 }
 
 fn plan_of(flags: &Plan) -> Outcome {
-    let chain = join::load_chain(&flags.file, "plan")?;
+    let via = via(flags.via.as_deref()).map_err(one)?;
+    let chain = join::load_chain(&flags.file, "plan", via.as_ref())?;
     if let Some(run) = &flags.run {
         join::check_name(run).map_err(|failure| vec![failure])?;
     }
     let run =
         flags.run.clone().unwrap_or_else(|| naming::new_run(&chain.name, clock::random_u64()));
-    print(&plan::shell(&chain, &flags.file, &run, flags.events.as_deref()))
+    let placement = Placement::of(&chain, &run, via.as_ref());
+    print(&plan::shell(&chain, &flags.file, &placement, flags.events.as_deref()))
 }
 
 fn graph(flags: &Graph) -> Outcome {
@@ -110,8 +149,7 @@ fn graph(flags: &Graph) -> Outcome {
 }
 
 fn test(flags: &Test) -> Outcome {
-    let chain = join::load_chain(&flags.file, "test")?;
-    let one = |failure| vec![failure];
+    let chain = join::load_chain(&flags.file, "test", None)?;
     let function = join::functions(&chain, std::slice::from_ref(&flags.function)).map_err(one)?[0];
     let mut pipe = flags.pipe.connection("/faas-chain/stdin", true);
     let mut log = Log::new("faas-chain", flags.quiet);
@@ -163,8 +201,9 @@ fn try_one(
 }
 
 fn run_chain(flags: Run) -> Outcome {
-    Delivery::check(flags.deliver).map_err(|failure| vec![failure])?;
+    let via = via(flags.via.as_deref()).map_err(one)?;
     runner::run(&runner::Options {
+        via,
         resume: flags.resume,
         redrive: flags.redrive,
         deliver: flags.deliver,

@@ -93,6 +93,9 @@ pub struct Cli {
     /// The open run to join
     #[arg(long, value_name = "NAME", requires = "chain")]
     pub run: Option<String>,
+    /// Where the run is, instead of what the chain says of `*`
+    #[arg(long, value_name = "URL", requires = "chain", env = "FAAS_VIA")]
+    pub via: Option<String>,
     /// Serve only these functions [default: all]
     #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "chain")]
     pub functions: Vec<String>,

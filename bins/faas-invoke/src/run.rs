@@ -1,17 +1,19 @@
 //! From flags to an invoker.
 
 use crate::cli::{Cli, EmitFlag, KeepFlag, WorkerFlag};
-use faas_common::chain::{self, Emit, Function, FunctionInput, KeepWarm, WorkerKind};
+use faas_common::chain::{
+    self, Emit, Function, FunctionInput, KeepWarm, Placement, WorkerKind, check_deliver,
+};
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::Delivery;
-use faas_common::cli::shared::{named_queue, queue_url, ready};
+use faas_common::cli::shared::{Delivery, named_queue, queue_url, ready, via};
 use faas_common::error::Failure;
 use faas_common::exit::Exit;
-use faas_common::invoker::{DeadSink, Invoker, Routing, Serve, Until};
+use faas_common::invoker::{self, DeadSink, Invoker, Routing, Serve, Until};
 use faas_common::poll::Poller;
 use faas_common::queue::{self, Desk, Port, QueueUrl};
-use faas_common::runner::costs;
 use faas_common::runner::join::{self, ServeOptions};
+use faas_common::runner::{costs, places};
+use faas_common::worker::guard::Guard;
 use faas_common::worker::http::Endpoint;
 use std::path::Path;
 use std::rc::Rc;
@@ -19,12 +21,11 @@ use std::rc::Rc;
 type Outcome<T> = Result<T, Vec<Failure>>;
 
 pub fn run(cli: Cli) -> Outcome<Exit> {
-    Delivery::check(cli.deliver).map_err(|failure| vec![failure])?;
     let poller = Poller::new().map_err(|e| vec![Failure::io("open", "an epoll set", &e)])?;
     let (poller, mut until) = (Rc::new(poller), Until::default());
     (until.idle, until.count) = (cli.idle, cli.count);
     let mut desk = Desk::new(poller.clone());
-    let (routing, serve) = match &cli.chain {
+    let (guard, routing, serve) = match &cli.chain {
         Some(file) => {
             until.run.clone_from(&cli.run);
             serve_chain(&cli, file, &mut desk)?
@@ -33,7 +34,7 @@ pub fn run(cli: Cli) -> Outcome<Exit> {
     };
     let log = Log::new("faas-invoke", cli.quiet);
     let work = || -> Result<Exit, Failure> {
-        let mut invoker = Invoker::new(desk, poller, routing, serve, until, log)?;
+        let mut invoker = Invoker::new(guard, desk, poller, routing, serve, until, log)?;
         ready(cli.ready_fd)?;
         let (exit, tally) = invoker.run()?;
         let timings = invoker.timings();
@@ -51,30 +52,43 @@ pub fn run(cli: Cli) -> Outcome<Exit> {
     work().map_err(|failure| vec![failure])
 }
 
-fn serve_chain(cli: &Cli, file: &Path, desk: &mut Desk) -> Outcome<(Routing, Vec<Serve>)> {
-    let run = cli.run.as_deref().unwrap_or_default();
-    let chain = join::load_chain(file, "serve")?;
-    let one = |failure| vec![failure];
-    join::check_run(&chain, run, file).map_err(one)?;
-    let functions = join::functions(&chain, &cli.functions).map_err(one)?;
-    let connection = desk.add(join::connect_run().map_err(one)?);
-    let options = ServeOptions {
-        jobs: cli.jobs,
-        deliver: cli.deliver.map(Delivery::deliver),
-        keep_order: cli.keep_order,
-    };
-    let serve = functions
-        .into_iter()
-        .map(|function| join::serve(&chain, function, run, options, desk, connection))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(one)?;
-    let routing = Routing::run(chain, run, desk, connection).map_err(one)?;
-    Ok((routing, serve))
+/// Starts the guard: before anything that might start a thread, such as the
+/// client of a broker.
+fn guard_of(specs: &[Option<chain::RunSpec>]) -> Result<Guard, Failure> {
+    Guard::start(specs).map_err(|e| Failure::io("start", "the guard of functions", &e))
 }
 
-fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Failure> {
+fn serve_chain(cli: &Cli, file: &Path, desk: &mut Desk) -> Outcome<(Guard, Routing, Vec<Serve>)> {
+    let run = cli.run.as_deref().unwrap_or_default();
+    let one = |failure| vec![failure];
+    let via = via(cli.via.as_deref()).map_err(one)?.or_else(|| join::via_of(run));
+    let chain = join::load_chain(file, "serve", via.as_ref())?;
+    let placement = Placement::of(&chain, run, via.as_ref());
+    let deliver = cli.deliver.map(Delivery::deliver);
+    if let Some(deliver) = deliver {
+        check_deliver(&chain, &placement, deliver).map_err(one)?;
+    }
+    let functions = join::functions(&chain, &cli.functions).map_err(one)?;
+    let guard = invoker::specs(&chain).and_then(|specs| guard_of(&specs)).map_err(one)?;
+    let mut places = places::connect_to_serve(&chain, placement.clone(), deliver).map_err(one)?;
+    join::check_run(&chain, &placement, file, places.home()).map_err(one)?;
+    let (placement, connections) = places.into_desk(desk);
+    let options = ServeOptions { jobs: cli.jobs, deliver, keep_order: cli.keep_order };
+    let serve = functions
+        .into_iter()
+        .map(|function| join::serve(&chain, function, &placement, options, desk, &connections))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(one)?;
+    let routing = Routing::run(chain, &placement, desk, &connections).map_err(one)?;
+    Ok((guard, routing, serve))
+}
+
+fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Guard, Routing, Vec<Serve>), Failure> {
     let name = name(cli)?;
     let function = function(cli, &name)?;
+    let folder =
+        std::env::current_dir().map_err(|e| Failure::io("find", "the working directory", &e))?;
+    let guard = guard_of(&[invoker::spec_of(&function, &folder)?])?;
     let (from, to) = (queue_url(&cli.from)?, queue_url(&cli.to)?);
     if from == to && from != QueueUrl::Pipe {
         return Err(Failure::new(
@@ -86,15 +100,14 @@ fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Fa
         .cure(format!("--to {}.done", cli.to)));
     }
     let pipe = || cli.pipe.connection("/faas-invoke/stdin", false);
-    let mut ports = Ports::default();
+    let mut ports = Ports { exactly_once: exactly_once(cli, &from, &to)?, ..Ports::default() };
     let source = ports.open(desk, &from, true, pipe)?;
     let target = ports.open(desk, &to, false, pipe)?;
     let dead = dead_sink(cli, &from, &name, &mut ports, desk, source)?;
     let concurrency = function.concurrency;
-    let folder =
-        std::env::current_dir().map_err(|e| Failure::io("find", "the working directory", &e))?;
     let routing = Routing::single(function, &folder, target, dead, cli.pipe.exact)?;
     Ok((
+        guard,
         routing,
         vec![Serve {
             function: 0,
@@ -104,6 +117,25 @@ fn serve_program(cli: &Cli, desk: &mut Desk) -> Result<(Routing, Vec<Serve>), Fa
             keep_order: cli.keep_order,
         }],
     ))
+}
+
+/// Whether hand-offs are to take effect exactly once: that needs one
+/// middleware at both ends.
+fn exactly_once(cli: &Cli, from: &QueueUrl, to: &QueueUrl) -> Result<bool, Failure> {
+    if cli.deliver != Some(Delivery::ExactlyOnce) {
+        return Ok(false);
+    }
+    let place = |url: &QueueUrl| (url.scheme().to_owned(), url.authority().to_owned());
+    let able = queue::find(from.scheme()).is_some_and(|m| m.capabilities.exactly_once);
+    if able && place(from) == place(to) {
+        return Ok(true);
+    }
+    let reason = match able {
+        true => format!("{from} and {to} are not on one middleware"),
+        false => format!("{}: sending and acknowledging are two steps", from.scheme()),
+    };
+    Err(Failure::new(Exit::Usage, "deliver", "exactly-once", reason)
+        .cure("--deliver at-least-once, and functions that know FAAS_IDEMPOTENCY_KEY"))
 }
 
 /// What the function is called: after its program, or its host.
@@ -164,7 +196,7 @@ fn dead_sink(
     source: Port,
 ) -> Result<DeadSink, Failure> {
     match (&cli.dead, from) {
-        (Some(text), _) if text.starts_with("mq:") => {
+        (Some(text), _) if is_queue(text) => {
             let url = named_queue(text)?;
             if url == *from {
                 let reason = "it is the queue that is read from";
@@ -176,10 +208,14 @@ fn dead_sink(
         }
         (Some(file), _) => Ok(DeadSink::file(file)),
         (None, QueueUrl::Pipe) => Ok(DeadSink::file(format!("{name}.dead.ndjson"))),
-        (None, QueueUrl::Queue { name, .. }) => {
-            Ok(DeadSink::queue(source.connection, format!("{name}.dead")))
-        }
+        (None, url) => Ok(DeadSink::queue(source.connection, format!("{}.dead", url.name()))),
     }
+}
+
+/// Whether a place for dead letters is a queue; anything else is a file.
+fn is_queue(text: &str) -> bool {
+    let scheme = text.split(':').next().unwrap_or_default();
+    text.contains(':') && queue::find(scheme).is_some()
 }
 
 /// Connections by what they are to: at most one to the pipes, one to each
@@ -187,19 +223,25 @@ fn dead_sink(
 #[derive(Default)]
 struct Ports {
     open: Vec<(String, usize)>,
+    exactly_once: bool,
 }
 
 impl Ports {
     fn connection(&mut self, desk: &mut Desk, url: &QueueUrl) -> Result<usize, Failure> {
         let key = match url {
             QueueUrl::Pipe => "-".to_owned(),
-            QueueUrl::Queue { scheme, authority, .. } => format!("{scheme}://{authority}"),
+            url => url.with_name("").to_string(),
         };
         if let Some((_, index)) = self.open.iter().find(|(held, _)| *held == key) {
             return Ok(*index);
         }
-        let connection =
-            queue::connect(url).map_err(|error| error.failure("open", &url.to_string()))?;
+        let opened = queue::connect(url).and_then(|mut connection| {
+            if self.exactly_once {
+                connection.exactly_once()?;
+            }
+            Ok(connection)
+        });
+        let connection = opened.map_err(|error| error.failure("open", &url.to_string()))?;
         let index = desk.add(connection);
         self.open.push((key, index));
         Ok(index)

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use faas_common::cli::generate::Generate;
 use faas_common::cli::shared::{PipeFlags, duration, size};
 use faas_common::cli::table::Listing;
+use faas_common::queue::{Order, WhenFull};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ Examples:
   faas-queue get -n3 -o lines mq:/jobs
   faas-queue ls
   faas-queue rm mq:/jobs
+  faas-queue ls -v redis://127.0.0.1/0
 
 Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 cannot reach a queue,
 75 full, empty or gave up waiting, 77 not allowed, 128+N by signal N.";
@@ -69,6 +71,15 @@ pub struct New {
     /// Name of that run
     #[arg(long, value_name = "NAME", requires = "chain")]
     pub run: Option<String>,
+    /// Where its queues are, instead of what the chain says of `*`
+    #[arg(long, value_name = "URL", requires = "chain")]
+    pub via: Option<String>,
+    /// Order of delivery; refused where that cannot be
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub order: Option<Order>,
+    /// What happens to a sender that finds it full; refused where that cannot be
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub when_full: Option<WhenFull>,
 }
 
 /// Flags of `ls`.
@@ -148,6 +159,9 @@ pub struct Rm {
     /// All queues of this run, and its record
     #[arg(long, value_name = "NAME", conflicts_with = "urls")]
     pub run: Option<String>,
+    /// Where that run is, when it was opened on another host
+    #[arg(long, value_name = "URL", requires = "run")]
+    pub via: Option<String>,
     /// All queues of runs whose runner is gone
     #[arg(long, conflicts_with_all = ["urls", "run"])]
     pub orphaned: bool,

@@ -1,13 +1,15 @@
 //! One function for each verb.
 
 use crate::cli::{Cli, Get, Ls, New, Put, Rm, Stat, Verb};
+use faas_common::chain::Placement;
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::{named_queue, queue_url};
+use faas_common::cli::shared::{named_queue, queue_url, via};
 use faas_common::cli::table;
 use faas_common::error::Failure;
 use faas_common::exit::Exit;
 use faas_common::poll::Poller;
 use faas_common::queue::{self, Connection, Desk, Port, QueueSpec, QueueUrl};
+use faas_common::runner::places::Places;
 use faas_common::runner::{join, orphans};
 use faas_common::transfer::{self, Transfer, Until};
 use faas_common::trigger::{Destination, Progress, Trigger};
@@ -38,16 +40,23 @@ fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, Failure> {
 
 fn new(flags: &New) -> Result<Exit, Vec<Failure>> {
     if let (Some(file), Some(run)) = (&flags.chain, &flags.run) {
-        let chain = join::load_chain(file, "create")?;
+        let via = via(flags.via.as_deref()).map_err(one)?;
+        let chain = join::load_chain(file, "create", via.as_ref())?;
         join::check_name(run).map_err(one)?;
-        let mut connection = join::connect_run().map_err(one)?;
-        join::open_run(&chain, run, None, connection.as_mut()).map_err(one)?;
+        let placement = Placement::of(&chain, run, via.as_ref());
+        let mut places = Places::connect(placement).map_err(one)?;
+        join::open_run(&chain, &mut places, None).map_err(one)?;
         return Ok(Exit::Done);
     }
     let spec = QueueSpec {
         capacity: flags.capacity,
         message_size: flags.size,
-        demand: flags.capacity.is_some() || flags.size.is_some(),
+        order: flags.order,
+        when_full: flags.when_full,
+        demand: flags.capacity.is_some()
+            || flags.size.is_some()
+            || flags.order.is_some()
+            || flags.when_full.is_some(),
         ..QueueSpec::default()
     };
     each(&flags.urls, "create", |connection, name| connection.create(name, &spec).map(drop))
@@ -55,7 +64,8 @@ fn new(flags: &New) -> Result<Exit, Vec<Failure>> {
 
 fn rm(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     if let Some(run) = &flags.run {
-        return orphans::remove_run(run).map(|()| Exit::Done).map_err(one);
+        let via = via(flags.via.as_deref()).map_err(one)?;
+        return orphans::remove_run(run, via.as_ref()).map(|()| Exit::Done).map_err(one);
     }
     if flags.orphaned {
         let removed = orphans::remove_orphaned().map_err(one)?;
@@ -87,8 +97,7 @@ fn ls(flags: &Ls) -> Outcome {
     let mut connection = connect(&url)?;
     let mut stats = connection.list().map_err(|error| error.failure("list", &flags.url))?;
     stats.retain(|stat| url.name().is_empty() || stat.name == url.name());
-    let capabilities = connection.capabilities();
-    table::print_queues(&stats, capabilities.scheme, flags.output)?;
+    table::print_queues(&stats, connection.as_ref(), flags.output)?;
     if flags.verbose {
         table::print_capabilities(flags.output)?;
     }
@@ -99,7 +108,7 @@ fn stat(flags: &Stat) -> Outcome {
     let url = named_queue(&flags.url)?;
     let mut connection = connect(&url)?;
     let stat = connection.stat(url.name()).map_err(|error| error.failure("look at", &flags.url))?;
-    table::print_queue(&stat, connection.capabilities().scheme, flags.output)?;
+    table::print_queue(&stat, connection.as_ref(), flags.output)?;
     Ok(Exit::Done)
 }
 

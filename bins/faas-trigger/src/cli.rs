@@ -40,6 +40,9 @@ pub struct Cli {
     /// The open run they belong to
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
+    /// Where that run is [default: where it was opened, or what the chain says]
+    #[arg(long, value_name = "URL", requires = "run", env = "FAAS_VIA")]
+    pub via: Option<String>,
     /// Send the dead letters of this file once more, each to the function that
     /// failed, without what its failure added
     #[arg(long, value_name = "FILE", conflicts_with = "source")]

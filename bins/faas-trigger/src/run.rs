@@ -1,9 +1,9 @@
 //! From flags to a trigger.
 
 use crate::cli::Cli;
-use faas_common::chain::Chain;
+use faas_common::chain::{Chain, Placement};
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::{named_queue, queue_url, ready};
+use faas_common::cli::shared::{named_queue, queue_url, ready, via};
 use faas_common::error::Failure;
 use faas_common::event::shape::InShape;
 use faas_common::exit::Exit;
@@ -13,12 +13,13 @@ use faas_common::poll::Poller;
 use faas_common::queue::pipe::{PipeConnection, SourceOptions};
 use faas_common::queue::{self, Desk, Port, QueueUrl};
 use faas_common::runner::join;
+use faas_common::runner::places::Places;
 use faas_common::transfer::{Transfer, Until, Window};
 use faas_common::trigger::tick::Ticks;
 use faas_common::trigger::web::{Listen, WebOptions, WebTrigger};
 use faas_common::trigger::{Destination, Progress, Trigger};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -32,9 +33,15 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         (None, Some(run)) => Some(join::file_of(run).map_err(|failure| vec![failure])?),
         (None, None) => None,
     };
-    let chain = match &file {
-        Some(file) => Some(join::load_chain(file, "start")?),
-        None => None,
+    let via = via(cli.via.as_deref()).map_err(|failure| vec![failure])?;
+    let via = via.or_else(|| join::via_of(cli.run.as_deref()?));
+    let start = match (&file, &cli.run) {
+        (Some(file), Some(run)) => {
+            let chain = join::load_chain(file, "start", via.as_ref())?;
+            let placement = Placement::of(&chain, run, via.as_ref());
+            Some(Start { file: file.clone(), chain, placement })
+        }
+        _ => None,
     };
     let listen = Listen::parse(&cli.source).map_err(|failure| vec![failure])?;
     let work = || -> Result<Exit, Failure> {
@@ -42,7 +49,7 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         let poller = Rc::new(poller);
         let mut desk = Desk::new(poller.clone());
         if let Some(listen) = listen {
-            let destination = destination(&cli, chain.as_ref(), file.as_deref(), &mut desk)?;
+            let destination = destination(&cli, start, &mut desk)?;
             return serve(&cli, listen, destination, desk, poller);
         }
         if cli.wait {
@@ -51,7 +58,7 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         }
         desk.fail_without_room();
         let from = open_source(&cli, &mut desk)?;
-        let destination = destination(&cli, chain.as_ref(), file.as_deref(), &mut desk)?;
+        let destination = destination(&cli, start, &mut desk)?;
         ready(cli.ready_fd)?;
         let until = Until { count: cli.count, timeout: cli.timeout };
         let log = Log::new("faas-trigger", cli.quiet);
@@ -75,18 +82,22 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
     work().map_err(|failure| vec![failure])
 }
 
-fn destination(
-    cli: &Cli,
-    chain: Option<&Chain>,
-    file: Option<&Path>,
-    desk: &mut Desk,
-) -> Result<Destination, Failure> {
-    match (chain, file, &cli.run, &cli.to) {
-        (Some(chain), Some(file), Some(run), _) => {
-            join::check_run(chain, run, file)?;
-            Destination::run(chain, run, desk)
+/// The run that is fed.
+struct Start {
+    file: PathBuf,
+    chain: Chain,
+    placement: Placement,
+}
+
+fn destination(cli: &Cli, start: Option<Start>, desk: &mut Desk) -> Result<Destination, Failure> {
+    match (start, &cli.to) {
+        (Some(start), _) => {
+            let Start { file, chain, placement } = start;
+            let mut places = Places::connect(placement.clone())?;
+            join::check_run(&chain, &placement, &file, places.home())?;
+            Destination::run(&chain, places, desk)
         }
-        (_, _, _, Some(to)) => Ok(Destination::Queue(open_target(to, desk)?)),
+        (_, Some(to)) => Ok(Destination::Queue(open_target(to, desk)?)),
         _ => Err(Failure::new(Exit::Usage, "send", "events", "no target was given")),
     }
 }

@@ -1,5 +1,7 @@
 //! What a chain asks for and this version, or the middleware, does not do.
 
+use super::Placement;
+use super::delivery::no_exactly_once;
 use super::flaw::Flaw;
 use super::model::{Chain, Deliver, Function, Layout, QueueWish};
 use super::source::Source;
@@ -14,60 +16,59 @@ pub struct Note {
     pub what: String,
 }
 
-/// What is not built yet, and demands the middleware cannot keep. `text` is
+/// What is not built yet, and demands the middlewares cannot keep. `text` is
 /// the chain file's, for the places.
-pub fn gate(chain: &Chain, text: &str, middleware: &Capabilities) -> Vec<Flaw> {
+pub fn gate(chain: &Chain, text: &str, placement: &Placement) -> Vec<Flaw> {
     let mut source = Source::new(text);
-    let mut not_yet = |path: String, key: &str| {
-        source.flaw_at(&path, format!("not yet: {key}"), "the file without it, or a newer version");
-    };
     if chain.layout == Layout::Shared {
-        not_yet("layout".to_owned(), "layout: shared");
+        let cure = "the file without it, or a newer version";
+        source.flaw_at("layout", "not yet: layout: shared".to_owned(), cure);
     }
-    for (name, wish) in &chain.queues {
-        let path = format!("queues.{name}");
-        if wish.via.as_deref().is_some_and(|via| via.split(':').next() != Some("mq")) {
-            not_yet(format!("{path}.via"), "via");
-        }
-    }
-    let asked =
-        chain.queues.iter().map(|(name, wish)| (format!("queues.{name}.deliver"), wish.deliver));
-    for (path, deliver) in asked.chain([("deliver".to_owned(), Some(chain.deliver))]) {
-        if deliver == Some(Deliver::ExactlyOnce) {
-            let (what, cure) = no_exactly_once(middleware);
-            source.flaw_at(&path, what, cure);
-        }
-    }
-    if !middleware.gather {
-        for function in chain.functions.iter().filter(|function| function.join.is_some()) {
+    refuse_exactly_once(&mut source, chain, placement);
+    for (index, function) in chain.functions.iter().enumerate() {
+        let middleware = placement.capabilities(index);
+        if function.join.is_some() && !middleware.gather {
             let what = format!("{}: has no joins", middleware.scheme);
             source.flaw_at(&format!("functions.{}.join", function.name), what, "mq:");
         }
-    }
-    for (name, wish) in chain.queues.iter().filter(|(name, _)| *name != "*") {
+        let Some(wish) = chain.queues.get(&function.name) else { continue };
         for (key, what, cure) in unkept(wish, middleware) {
-            source.flaw_at(&format!("queues.{name}.{key}"), what, cure);
+            source.flaw_at(&format!("queues.{}.{key}", function.name), what, cure);
         }
     }
     source.flaws
 }
 
-/// Why a middleware delivers nothing exactly once, and what to do instead.
-pub fn no_exactly_once(middleware: &Capabilities) -> (String, &'static str) {
-    let what = format!(
-        "{}: cannot deliver exactly once: sending and acknowledging are two steps",
-        middleware.scheme
-    );
-    (what, "\"at-least-once\", and functions that know FAAS_IDEMPOTENCY_KEY")
+/// Wherever the file asks for it: for all, or for one function.
+fn refuse_exactly_once(source: &mut Source<'_>, chain: &Chain, placement: &Placement) {
+    for (index, function) in chain.functions.iter().enumerate() {
+        let own = format!("queues.{}.deliver", function.name);
+        let said = |name: &str| chain.queues.get(name).and_then(|wish| wish.deliver);
+        let (path, deliver) = match (said(&function.name), said("*")) {
+            (Some(deliver), _) => (own, deliver),
+            (None, Some(deliver)) => ("queues.*.deliver".to_owned(), deliver),
+            (None, None) => ("deliver".to_owned(), chain.deliver),
+        };
+        if deliver == Deliver::ExactlyOnce
+            && let Some((what, cure)) = no_exactly_once(chain, placement, index)
+        {
+            source.flaw_at(&path, what, cure);
+            if !path.contains(&function.name) {
+                return;
+            }
+        }
+    }
 }
 
 /// What a person should know: functions that are started ahead, and wishes
-/// under `*` that the middleware does not keep; `capacity_max` is what
-/// it grants now.
-pub fn notes(chain: &Chain, middleware: &Capabilities, capacity_max: u64) -> Vec<Note> {
+/// under `*` that the middleware of the reply queue does not keep;
+/// `capacity_max` is what the queues of this host grant now.
+pub fn notes(chain: &Chain, placement: &Placement, capacity_max: u64) -> Vec<Note> {
+    let middleware = placement.home();
     let mut notes: Vec<Note> = chain.functions.iter().filter(|f| f.ahead).map(ahead_note).collect();
     let Some(wish) = chain.queues.get("*") else { return notes };
-    let capacity = wish.capacity.filter(|capacity| *capacity > capacity_max).map(|capacity| {
+    let most = if middleware.on_one_host { capacity_max } else { u64::MAX };
+    let capacity = wish.capacity.filter(|capacity| *capacity > most).map(|capacity| {
         let what = format!("{}: queues cannot hold {capacity} messages", middleware.scheme);
         ("capacity", what, capacity_max.to_string())
     });
@@ -92,7 +93,13 @@ fn unkept(wish: &QueueWish, middleware: &Capabilities) -> Vec<(&'static str, Str
         let cure = middleware.orders.first().copied().unwrap_or(Order::Fifo).word().to_owned();
         unkept.push(("order", format!("{scheme}: queues cannot be {}", order.word()), cure));
     }
-    if let Some(when_full) = wish.when_full.filter(|w| !middleware.when_full.contains(w)) {
+    if wish.capacity.is_some() && !middleware.bounded {
+        unkept.push(("capacity", format!("{scheme}: queues have no capacity"), "none".to_owned()));
+    }
+    // A policy for full queues is kept where a queue never fills.
+    if let Some(when_full) =
+        wish.when_full.filter(|w| middleware.bounded && !middleware.when_full.contains(w))
+    {
         let cure =
             middleware.when_full.first().copied().unwrap_or(WhenFull::Block).word().to_owned();
         unkept.push(("when_full", format!("{scheme}: queues cannot {}", when_full.word()), cure));

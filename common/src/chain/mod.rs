@@ -2,6 +2,7 @@
 //! Everything here is pure but for reading the file and looking up programs.
 
 pub mod condition;
+pub mod delivery;
 pub mod draw;
 pub mod ending;
 pub mod flaw;
@@ -11,6 +12,7 @@ pub mod join;
 mod model;
 pub mod naming;
 mod parse;
+mod placement;
 pub mod plan;
 pub mod program;
 pub mod route;
@@ -19,12 +21,14 @@ pub mod scopes;
 mod source;
 mod validate;
 
+pub use delivery::check_deliver;
 pub use flaw::{ChainError, Flaw};
-pub use gate::{Note, gate, no_exactly_once, notes};
+pub use gate::{Note, gate, notes};
 pub use model::{
     Chain, Deliver, Emit, Empty, ExitAction, Failed, Function, FunctionInput, Join, KeepWarm,
     Layout, QueueWish, Rule, RunSpec, Target, WorkerKind,
 };
+pub use placement::Placement;
 pub use rules::Rules;
 pub use scopes::Scopes;
 pub use validate::flaws_of;

@@ -1,33 +1,27 @@
 //! Names of a run's queues, so that two runs never meet.
 
-use super::model::Chain;
-
 /// Name of the queue that ended credit and results go to. No function can
 /// have this name.
 const REPLY: &str = "_reply";
 
-/// Name of a function's input queue on the queues of this host.
-pub fn input(run: &str, function: &str) -> String {
-    format!("faas.{}.{run}.{function}", nix::unistd::geteuid())
+/// Name of a function's input queue: on the queues of one host with the user,
+/// who has all others there to be told from.
+pub fn input(on_one_host: bool, run: &str, function: &str) -> String {
+    match on_one_host {
+        true => format!("faas.{}.{run}.{function}", nix::unistd::geteuid()),
+        false => format!("faas.{run}.{function}"),
+    }
 }
 
 /// Name of a run's reply queue.
-pub fn reply(run: &str) -> String {
-    input(run, REPLY)
+pub fn reply(on_one_host: bool, run: &str) -> String {
+    input(on_one_host, run, REPLY)
 }
 
-/// Name of the reply queue of one trigger, which waits for its own results.
-pub fn reply_of(run: &str, word: &str) -> String {
-    format!("{}-{word}", reply(run))
-}
-
-/// All queues of a run, with the function each belongs to.
-pub fn all(chain: &Chain, run: &str) -> Vec<(Option<usize>, String)> {
-    let inputs = chain.functions.iter().enumerate();
-    let mut names: Vec<_> =
-        inputs.map(|(index, function)| (Some(index), input(run, &function.name))).collect();
-    names.push((None, reply(run)));
-    names
+/// Name of the reply queue of one trigger, which waits for its own results;
+/// `reply` is the run's own.
+pub fn reply_of(reply: &str, word: &str) -> String {
+    format!("{reply}-{word}")
 }
 
 /// Whether a text can name a run.

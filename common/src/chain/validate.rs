@@ -43,10 +43,11 @@ pub(super) fn validate(chain: &Chain, text: &str) -> Vec<Flaw> {
 fn parse_via(via: &str) -> Result<(), UrlError> {
     match QueueUrl::parse(via) {
         Err(UrlError::NotYet(_)) => Ok(()),
-        Ok(QueueUrl::Queue { scheme, authority, .. })
-            if scheme == "mq" && !authority.is_empty() =>
-        {
+        Ok(url) if url.scheme() == "mq" && !url.authority().is_empty() => {
             Err(UrlError::Name("POSIX queues have no server part"))
+        }
+        Ok(url) if !url.name().is_empty() => {
+            Err(UrlError::Name("a middleware, not one of its queues"))
         }
         other => other.map(drop),
     }

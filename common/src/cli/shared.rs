@@ -75,6 +75,21 @@ pub fn named_queue(text: &str) -> Result<QueueUrl, Failure> {
     Ok(url)
 }
 
+/// Where a run is, as `--via` says: a middleware, not one of its queues.
+///
+/// # Errors
+/// The address is not understood, or names a queue or a pipe.
+pub fn via(text: Option<&str>) -> Result<Option<QueueUrl>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let url = queue_url(text)?;
+    if url == QueueUrl::Pipe || !url.name().is_empty() {
+        let reason = "it is not a middleware";
+        return Err(Failure::new(Exit::Usage, "run via", text, reason)
+            .cure("redis://127.0.0.1/0, kafka://127.0.0.1:9092 or mq:"));
+    }
+    Ok(Some(url))
+}
+
 /// Value parser for durations.
 ///
 /// # Errors
@@ -133,18 +148,5 @@ impl Delivery {
             Self::AtLeastOnce => "at-least-once",
             Self::ExactlyOnce => "exactly-once",
         }
-    }
-
-    /// Refuses what the queues of this host cannot keep.
-    ///
-    /// # Errors
-    /// It is exactly once.
-    pub fn check(delivery: Option<Self>) -> Result<(), Failure> {
-        if delivery != Some(Self::ExactlyOnce) {
-            return Ok(());
-        }
-        let (what, cure) = crate::chain::no_exactly_once(&crate::queue::mqueue::CAPABILITIES);
-        Err(Failure::new(Exit::Usage, "deliver", "exactly-once", what)
-            .cure(format!("--deliver {}", cure.replace('"', ""))))
     }
 }

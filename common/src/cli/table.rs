@@ -1,7 +1,7 @@
 //! Listings: a table for people, a JSON object a line for programs.
 
 use crate::error::{Failure, Result};
-use crate::queue::{MIDDLEWARES, QueueStat, table_rows};
+use crate::queue::{Connection, MIDDLEWARES, QueueStat, table_rows};
 use crate::units::show_size;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Write};
@@ -22,10 +22,15 @@ pub enum Listing {
 ///
 /// # Errors
 /// Stdout cannot be written; a closed one is no error.
-pub fn print_queues(stats: &[QueueStat], scheme: &str, shape: Listing) -> Result<()> {
+pub fn print_queues(
+    stats: &[QueueStat],
+    connection: &dyn Connection,
+    shape: Listing,
+) -> Result<()> {
     if shape == Listing::Json {
-        return print_lines(stats.iter().map(|stat| json_of(stat, scheme)));
+        return print_lines(stats.iter().map(|stat| json_of(stat, connection)));
     }
+    let is_bounded = connection.capabilities().bounded;
     let head = ["QUEUE", "DEPTH", "HELD", "CAPACITY", "MESSAGE", "READERS", "RUN"];
     let rows = stats.iter().map(|stat| {
         let run = match (&stat.run, stat.orphaned) {
@@ -34,10 +39,10 @@ pub fn print_queues(stats: &[QueueStat], scheme: &str, shape: Listing) -> Result
             (None, _) => "-".to_owned(),
         };
         vec![
-            format!("{scheme}:/{}", stat.name),
+            connection.url_of(&stat.name),
             stat.depth.to_string(),
             stat.held.to_string(),
-            stat.capacity.to_string(),
+            if is_bounded { stat.capacity.to_string() } else { "-".to_owned() },
             show_size(stat.message_size),
             stat.readers.to_string(),
             run,
@@ -50,8 +55,8 @@ pub fn print_queues(stats: &[QueueStat], scheme: &str, shape: Listing) -> Result
 ///
 /// # Errors
 /// As [`print_queues`].
-pub fn print_queue(stat: &QueueStat, scheme: &str, shape: Listing) -> Result<()> {
-    let value = json_of(stat, scheme);
+pub fn print_queue(stat: &QueueStat, connection: &dyn Connection, shape: Listing) -> Result<()> {
+    let value = json_of(stat, connection);
     if shape == Listing::Json {
         return print_lines(std::iter::once(value));
     }
@@ -87,12 +92,12 @@ pub fn print_capabilities(shape: Listing) -> Result<()> {
     print(&format!("\n{}", table(&head, rows.into_iter())))
 }
 
-fn json_of(stat: &QueueStat, scheme: &str) -> Value {
+fn json_of(stat: &QueueStat, connection: &dyn Connection) -> Value {
     json!({
-        "queue": format!("{scheme}:/{}", stat.name),
+        "queue": connection.url_of(&stat.name),
         "depth": stat.depth,
         "held": stat.held,
-        "capacity": stat.capacity,
+        "capacity": connection.capabilities().bounded.then_some(stat.capacity),
         "message_size": stat.message_size,
         "readers": stat.readers,
         "run": stat.run,

@@ -171,6 +171,16 @@ impl Credit {
         parts
     }
 
+    /// Its intervals as paths from the whole: a text of `0` and `1` each.
+    pub fn paths(&self) -> Vec<String> {
+        let bit = |interval: &Interval, i: u32| {
+            let byte = interval.bits[(i / 8) as usize];
+            if byte & (0x80 >> (i % 8)) == 0 { '0' } else { '1' }
+        };
+        let path = |interval: &Interval| (0..interval.len).map(|i| bit(interval, i)).collect();
+        self.intervals.iter().map(path).collect()
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_number(out, self.intervals.len() as u64);
         for interval in &self.intervals {

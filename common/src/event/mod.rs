@@ -7,6 +7,7 @@ pub mod control;
 pub mod credit;
 mod envelope;
 pub mod frame;
+pub mod headers;
 pub mod id;
 pub mod shape;
 pub(crate) mod varint;

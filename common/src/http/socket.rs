@@ -2,16 +2,11 @@
 //! in the caller's epoll set, edge-triggered, and whoever sees it ready polls
 //! the task again.
 
+use crate::dial::dial;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, setsockopt, socket,
-    sockopt,
-};
 use std::cell::Cell;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -56,19 +51,7 @@ impl Socket {
     /// # Errors
     /// No descriptors left, or the address cannot be reached at all.
     pub fn connect(address: SocketAddr) -> io::Result<(Self, TcpStream)> {
-        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(family, SockType::Stream, flags, None)?;
-        setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-        let connected = match address {
-            SocketAddr::V4(address) => connect(fd.as_raw_fd(), &SockaddrIn::from(address)),
-            SocketAddr::V6(address) => connect(fd.as_raw_fd(), &SockaddrIn6::from(address)),
-        };
-        match connected {
-            Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        Self::of(TcpStream::from(fd))
+        Self::of(dial(address)?)
     }
 }
 

@@ -83,10 +83,11 @@ impl DeadSink {
     }
 
     /// Where letters were written, once there are any, for a person to look.
-    pub fn said(&self) -> Option<String> {
+    pub fn said(&self, desk: &mut Desk) -> Option<String> {
         match self {
-            Self::Queue { name, port: Some(_), .. } => {
-                Some(format!("dead letters are in mq:/{name}"))
+            Self::Queue { name, port: Some(port), .. } => {
+                let url = desk.connection(port.connection).url_of(name);
+                Some(format!("dead letters are in {url}"))
             }
             Self::File { path, count: 1.., .. } => {
                 Some(format!("dead letters are in {}", path.display()))

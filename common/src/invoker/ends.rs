@@ -5,6 +5,7 @@ use super::calls::time_left;
 use super::dead::Obituary;
 use super::timers::Timer;
 use super::watchdog::Watch;
+use super::work::Handing;
 use super::{Invoker, Work, outputs};
 use crate::chain::ExitAction;
 use crate::chain::route::{self, Branch, Emission};
@@ -216,11 +217,19 @@ impl Invoker {
 
     /// Settles a message that is delivered at most once, before its function
     /// runs. With nothing to send there is nothing to wait for.
-    pub(super) fn settle_first(&mut self, work: &mut Work) -> Result<(), QueueError> {
+    /// Where a broker has to confirm it, the work comes back once it has.
+    pub(super) fn settle_first(&mut self, mut work: Work) -> Result<Option<Work>, QueueError> {
         let from = self.served[work.served].serve.from;
-        let Some(receipt) = work.receipt.take() else { return Ok(()) };
+        let Some(receipt) = work.receipt.take() else { return Ok(Some(work)) };
         let taken = Some((from.connection, receipt));
-        self.desk.hand_over(Handoff { taken, outputs: Vec::new() }).map(drop)
+        match self.desk.hand_over(Handoff { taken, outputs: Vec::new() })? {
+            Handed::Sent(ticket) => {
+                self.served[work.served].settling += 1;
+                self.settling.insert(ticket, work);
+                Ok(None)
+            }
+            _ => Ok(Some(work)),
+        }
     }
 
     /// Hands over, in the order of intake where that is kept.
@@ -244,7 +253,7 @@ impl Invoker {
 
     /// Hands over: each emission to its queue, then the message is settled.
     /// Returns whether that waits for room.
-    fn hand_over(&mut self, mut work: Work, emissions: Vec<Emission>) -> Result<bool, QueueError> {
+    fn hand_over(&mut self, work: Work, emissions: Vec<Emission>) -> Result<bool, QueueError> {
         let from = self.served[work.served].serve.from;
         // A dead letter with a queue of its own holds no worker while it waits.
         let is_letter = self.routing.dead.is_some() && emissions.iter().all(is_dead);
@@ -258,28 +267,59 @@ impl Invoker {
         match self.desk.hand_over(handoff)? {
             Handed::Done => Ok(false),
             Handed::Later(ticket) => {
-                let served = &mut self.served[work.served];
-                *(if is_letter { &mut served.burying } else { &mut served.handing }) += 1;
-                self.handing.insert(ticket, (work.served, is_letter));
+                self.note_handing(ticket, Handing { work, is_letter, waited: true });
                 Ok(true)
             }
-            // Its own results cannot be shown in the shape that was asked for.
-            Handed::Refused(error) => {
-                self.tally.done = self.tally.done.saturating_sub(1);
-                let to_pipe = self.is_pipe(self.routing.results);
-                let action = if to_pipe { "print" } else { "send on" };
-                self.log.failure(&error.failure(action, &work.event.id));
-                let mut letter = self.letter(&work, error.to_string(), None, &[]);
-                if std::mem::replace(&mut work.was_refused, true) {
-                    // The letter itself was too much: better without its body
-                    // than never.
-                    letter.body = None;
-                }
-                let function = self.served[work.served].serve.function;
-                let emissions = self.routing.router().dead(function, letter);
-                self.hand_over(work, emissions)
+            Handed::Sent(ticket) => {
+                self.note_handing(ticket, Handing { work, is_letter, waited: false });
+                Ok(false)
             }
+            Handed::Refused(error) => self.bury_refused(work, &error),
         }
+    }
+
+    fn note_handing(&mut self, ticket: u64, handing: Handing) {
+        let served = &mut self.served[handing.work.served];
+        *(if handing.is_letter { &mut served.burying } else { &mut served.handing }) += 1;
+        self.handing.insert(ticket, handing);
+    }
+
+    /// What a message led to can never be sent, or not be shown in the shape
+    /// that was asked for.
+    fn bury_refused(&mut self, mut work: Work, error: &QueueError) -> Result<bool, QueueError> {
+        self.tally.done = self.tally.done.saturating_sub(1);
+        let to_pipe = self.is_pipe(self.routing.results);
+        let action = if to_pipe { "print" } else { "send on" };
+        self.log.failure(&error.failure(action, &work.event.id));
+        let mut letter = self.letter(&work, error.to_string(), None, &[]);
+        if std::mem::replace(&mut work.was_refused, true) {
+            // The letter itself was too much: better without its body than
+            // never.
+            letter.body = None;
+        }
+        let function = self.served[work.served].serve.function;
+        let emissions = self.routing.router().dead(function, letter);
+        self.hand_over(work, emissions)
+    }
+
+    /// A hand-off that was on its way can never be done.
+    pub(super) fn refused(&mut self, ticket: u64, error: QueueError) -> Result<(), QueueError> {
+        let Some(handing) = self.unhand(ticket) else { return Ok(()) };
+        if handing.work.was_refused && handing.work.event.body.is_none() {
+            // Not even its letter, without its body.
+            return Err(error);
+        }
+        self.bury_refused(handing.work, &error).map(drop)
+    }
+
+    fn unhand(&mut self, ticket: u64) -> Option<Handing> {
+        let handing = self.handing.remove(&ticket)?;
+        let served = &mut self.served[handing.work.served];
+        *(if handing.is_letter { &mut served.burying } else { &mut served.handing }) -= 1;
+        if handing.waited {
+            served.turns.set_busy(false);
+        }
+        Some(handing)
     }
 
     /// The queue an emission is for; none when there is nothing to send.
@@ -322,13 +362,20 @@ impl Invoker {
         self.log.line(&format!("dead letter {id} of {name}: {reason}"));
     }
 
-    /// A hand-off that waited is done.
+    /// A hand-off that waited or was on its way is done.
     pub(super) fn handed(&mut self, ticket: u64) -> Result<(), QueueError> {
-        let Some((index, is_letter)) = self.handing.remove(&ticket) else { return Ok(()) };
-        let served = &mut self.served[index];
-        *(if is_letter { &mut served.burying } else { &mut served.handing }) -= 1;
-        served.turns.set_busy(false);
-        self.take_turns(index)
+        let is_void = self.desk.was_void(ticket);
+        if let Some(work) = self.settling.remove(&ticket) {
+            self.served[work.served].settling -= 1;
+            // Another reader has it: it is for that one to run.
+            return if is_void { Ok(()) } else { self.admit(work) };
+        }
+        let Some(handing) = self.unhand(ticket) else { return Ok(()) };
+        if is_void {
+            let id = &handing.work.event.id;
+            self.log.line(&format!("{id} was taken over meanwhile; its outputs were not sent"));
+        }
+        self.take_turns(handing.work.served)
     }
 }
 

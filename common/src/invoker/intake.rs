@@ -5,7 +5,9 @@ use super::{Invoker, Stop};
 use crate::chain::{Join, WorkerKind, join};
 use crate::clock;
 use crate::event::Event;
-use crate::limits::{BACKOFF_WAITING_MAX, CRASHES_MAX, DEAD_WAITING_MAX, ORDER_WAITING_MAX};
+use crate::limits::{
+    BACKOFF_WAITING_MAX, CRASHES_MAX, DEAD_WAITING_MAX, ORDER_WAITING_MAX, SENT_MAX,
+};
 use crate::queue::gather::{Arrival, Firing, Gathered};
 use crate::queue::{QueueError, Taken};
 use std::time::Instant;
@@ -14,6 +16,7 @@ impl Invoker {
     /// Takes what there are workers for, and says which queues it waits on.
     pub(super) fn take_in(&mut self) -> Result<(), QueueError> {
         let mut taken = Vec::new();
+        self.count_stuck();
         for index in 0..self.served.len() {
             self.start_due(index)?;
             let free = self.free_workers(index);
@@ -37,12 +40,27 @@ impl Invoker {
         Ok(())
     }
 
+    /// What waits for room keeps its worker; what is merely on its way does not.
+    fn count_stuck(&mut self) {
+        self.served.iter_mut().for_each(|served| served.stuck = 0);
+        if self.handing.is_empty() {
+            return;
+        }
+        let stuck = self.desk.stuck();
+        for handing in stuck.iter().filter_map(|ticket| self.handing.get(ticket)) {
+            if !handing.is_letter {
+                self.served[handing.work.served].stuck += 1;
+            }
+        }
+    }
+
     fn free_workers(&self, index: usize) -> usize {
         let served = &self.served[index];
         let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(self.taken));
         let waiting = served.backing_off >= BACKOFF_WAITING_MAX
             || served.burying >= DEAD_WAITING_MAX
             || served.turns.len() >= ORDER_WAITING_MAX
+            || served.handing - served.stuck >= SENT_MAX
             || self.is_paused(index);
         if self.stop != Stop::No || waiting {
             return 0;
@@ -61,7 +79,7 @@ impl Invoker {
         let served = &self.served[index];
         let function = &self.routing.chain.functions[served.serve.function];
         let lines = function.pipeline.unwrap_or(1) as usize;
-        let busy = served.running + served.handing;
+        let busy = served.running + served.stuck + served.settling;
         let free = (served.serve.concurrency * lines).saturating_sub(busy);
         if function.worker == WorkerKind::Filter {
             free.min(self.filter_places(index, lines, again))
@@ -136,7 +154,7 @@ impl Invoker {
 
     /// What comes before a call: a part goes to the others of its join, what
     /// is past its time ends, what is delivered at most once is settled.
-    fn admit(&mut self, mut work: Work) -> Result<(), QueueError> {
+    pub(super) fn admit(&mut self, mut work: Work) -> Result<(), QueueError> {
         let index = self.served[work.served].serve.function;
         let function = &self.routing.chain.functions[index];
         let retries = function.retries;
@@ -167,7 +185,8 @@ impl Invoker {
         }
         if self.served[work.served].serve.at_most_once && !work.admitted {
             work.admitted = true;
-            self.settle_first(&mut work)?;
+            let Some(settled) = self.settle_first(work)? else { return Ok(()) };
+            work = settled;
         }
         // What failed before gets a process to itself; it waits for one.
         if work.attempts > 0 && self.places(work.served, true) == 0 {

@@ -18,7 +18,7 @@ mod web;
 mod work;
 
 pub use dead::DeadSink;
-pub use routing::{Routing, check_programs, specs};
+pub use routing::{Routing, check_programs, spec_of, specs};
 pub use served::Serve;
 pub use work::{Tally, Timing};
 
@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
 use warm::Warm;
 use web::{Kept, Site, WebCall};
-use work::{Running, Work};
+use work::{Handing, Running, Work};
 
 const WEB: u64 = 1 << 59;
 const SIGNALS: u64 = 1 << 60;
@@ -89,9 +89,11 @@ pub struct Invoker {
     servers: HashMap<u64, Kept>,
     /// Messages that wait out a back-off, by their work number.
     waiting: HashMap<u64, Work>,
-    /// Served function of each hand-off that waits, by ticket, and whether it
-    /// is a dead letter's.
-    handing: HashMap<u64, (usize, bool)>,
+    /// Hand-offs that wait or are on their way, by ticket.
+    handing: HashMap<u64, Handing>,
+    /// Messages that are settled before their function runs, by the ticket of
+    /// that.
+    settling: HashMap<u64, Work>,
     next_work: u64,
     stop: Stop,
     stopped_by: Option<i32>,
@@ -109,12 +111,13 @@ pub struct Invoker {
 }
 
 impl Invoker {
-    /// An invoker that serves `serve` out of the routing's chain. Must be
-    /// made while the process has a single thread.
+    /// An invoker that serves `serve` out of the routing's chain. The guard
+    /// was started while the process had a single thread.
     ///
     /// # Errors
     /// No processes or descriptors left.
     pub fn new(
+        guard: Guard,
         mut desk: Desk,
         poller: Rc<Poller>,
         routing: Routing,
@@ -123,7 +126,6 @@ impl Invoker {
         log: Log,
     ) -> Result<Self> {
         let start = |error: &io::Error| Failure::io("start", "the guard of functions", error);
-        let guard = Guard::start(&routing.specs).map_err(|error| start(&error))?;
         poller.add(&guard, GUARD, Interest::Read).map_err(|error| start(&error))?;
         let signals = Signals::catch().map_err(|error| start(&error))?;
         poller.add(&signals, SIGNALS, Interest::Read).map_err(|error| start(&error))?;
@@ -155,6 +157,7 @@ impl Invoker {
             servers: HashMap::new(),
             waiting: HashMap::new(),
             handing: HashMap::new(),
+            settling: HashMap::new(),
             next_work: 0,
             stop: Stop::No,
             stopped_by: None,
@@ -185,7 +188,8 @@ impl Invoker {
                 Err(error) => break Err(error),
             }
         };
-        if let Some(said) = self.routing.dead.as_ref().and_then(DeadSink::said) {
+        let desk = &mut self.desk;
+        if let Some(said) = self.routing.dead.as_ref().and_then(|dead| dead.said(desk)) {
             self.log.line(&said);
         }
         self.take_leave();
@@ -216,6 +220,7 @@ impl Invoker {
         if self.stop == Stop::Now || self.is_finished() {
             return Ok(false);
         }
+        self.desk.flush()?;
         let sleep = self.sleep();
         self.poller.wait(sleep, ready).map_err(QueueError::io("waiting"))?;
         for &one in ready.iter() {
@@ -226,6 +231,9 @@ impl Invoker {
         }
         for ticket in self.desk.advance()? {
             self.handed(ticket)?;
+        }
+        for (ticket, error) in self.desk.refused() {
+            self.refused(ticket, error)?;
         }
         if self.looked.elapsed() >= Duration::from_millis(IDLE_LOOK_MS) {
             self.look_after()?;
@@ -361,7 +369,7 @@ impl Invoker {
     /// Whether there is work that no queue keeps: settled before its function
     /// ran, and not handed over yet.
     pub(super) fn has_settled_work(&self) -> bool {
-        self.waiting.values().any(|work| work.receipt.is_none())
+        self.waiting.values().chain(self.settling.values()).any(|work| work.receipt.is_none())
             || self.served.iter().any(|served| {
                 served.serve.at_most_once
                     && (served.handing > 0 || !served.turns.is_empty() || !served.due.is_empty())

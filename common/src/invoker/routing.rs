@@ -4,7 +4,9 @@
 use super::dead::DeadSink;
 use crate::chain::condition::Conditions;
 use crate::chain::route::Router;
-use crate::chain::{Chain, Function, Rules, RunSpec, Scopes, WorkerKind, naming, program};
+use crate::chain::{
+    Chain, Function, Placement, Rules, RunSpec, Scopes, WorkerKind, naming, program,
+};
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::exit::Exit;
@@ -32,6 +34,8 @@ pub struct Routing {
     /// Reply queues of triggers that wait for their own results, by the word
     /// in their name; none once they are gone.
     pub replies: HashMap<String, Port>,
+    /// Name of the run's own reply queue.
+    pub reply: String,
     /// Where dead letters go; in a run, with the results.
     pub dead: Option<DeadSink>,
     /// `source` of the events functions make.
@@ -66,9 +70,10 @@ impl Routing {
         }
         // Those that are gone are forgotten first: their places are used again.
         self.replies.retain(|_, port| desk.connection(connection).is_there(port.queue));
-        let name = naming::reply_of(&control.run, &control.reply);
+        let name = naming::reply_of(&self.reply, &control.reply);
         match desk.connection(connection).open_send(&name) {
             Ok(queue) => {
+                desk.connection(connection).falls_back(queue, self.results.queue);
                 let port = Port { connection, queue };
                 self.replies.insert(control.reply.clone(), port);
                 Ok(port)
@@ -102,26 +107,34 @@ impl Routing {
             inputs: vec![None],
             results,
             replies: HashMap::new(),
+            reply: String::new(),
             dead: Some(dead),
             source,
             exact,
         })
     }
 
-    /// Routing for a run: opens all of its queues for sending.
+    /// Routing for a run: opens all of its queues for sending; `connections`
+    /// are those of the placement's middlewares at the desk.
     ///
     /// # Errors
     /// A queue is not there; the run was not opened, or is over.
-    pub fn run(chain: Chain, run: &str, desk: &mut Desk, connection: usize) -> Result<Self> {
+    pub fn run(
+        chain: Chain,
+        placement: &Placement,
+        desk: &mut Desk,
+        connections: &[usize],
+    ) -> Result<Self> {
         let mut ports = Vec::new();
-        for (_, name) in naming::all(&chain, run) {
-            let queue = desk
-                .connection(connection)
-                .open_send(&name)
-                .map_err(|error| error.failure("open", &format!("mq:/{name}")))?;
-            ports.push(Port { connection, queue });
+        for (_, at, name) in placement.queues() {
+            let target = desk.connection(connections[at]);
+            let opened = target.open_send(name);
+            let queue = opened.map_err(|error| error.failure("open", &target.url_of(name)))?;
+            ports.push(Port { connection: connections[at], queue });
         }
-        let results = ports.pop().unwrap_or(Port { connection, queue: crate::queue::QueueId(0) });
+        let home = Port { connection: connections[0], queue: crate::queue::QueueId(0) };
+        let results = ports.pop().unwrap_or(home);
+        let reply = placement.reply.clone();
         let conditions = Conditions::of(&chain);
         let specs = specs(&chain)?;
         let source = format!("/faas/{}", chain.name);
@@ -135,11 +148,20 @@ impl Routing {
             inputs,
             results,
             replies: HashMap::new(),
+            reply,
             dead: None,
             source,
             exact: false,
         })
     }
+}
+
+/// Where the process of a function outside a chain comes from.
+///
+/// # Errors
+/// The program is not there or cannot be run.
+pub fn spec_of(function: &Function, folder: &Path) -> Result<Option<RunSpec>> {
+    Ok(specs(&alone(function.clone(), folder))?.pop().flatten())
 }
 
 /// Where each function's process comes from, if it has one.

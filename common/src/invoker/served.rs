@@ -28,8 +28,12 @@ pub(super) struct Served {
     pub(super) serve: Serve,
     /// Calls under way.
     pub(super) running: usize,
-    /// Messages done whose hand-off waits.
+    /// Messages done whose hand-off waits for room, or is on its way.
     pub(super) handing: usize,
+    /// Those of them that wait for room.
+    pub(super) stuck: usize,
+    /// Messages that are settled before their function runs.
+    pub(super) settling: usize,
     /// Messages that wait out a back-off, or for a worker after it.
     pub(super) backing_off: usize,
     /// Those whose back-off is over.
@@ -56,6 +60,8 @@ impl Served {
             serve,
             running: 0,
             handing: 0,
+            stuck: 0,
+            settling: 0,
             backing_off: 0,
             due: VecDeque::new(),
             burying: 0,

@@ -51,6 +51,17 @@ pub(super) struct Work {
     pub(super) began: Instant,
 }
 
+/// A hand-off that is not done.
+#[derive(Debug)]
+pub(super) struct Handing {
+    /// The message, should its outputs be refused.
+    pub(super) work: Work,
+    /// Whether it is that of a dead letter with a queue of its own.
+    pub(super) is_letter: bool,
+    /// Whether it waited for room when it began.
+    pub(super) waited: bool,
+}
+
 /// What became of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {

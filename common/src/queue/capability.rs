@@ -85,8 +85,23 @@ pub struct Capabilities {
     pub replay: bool,
     /// Whether outputs and acknowledgement are one atomic step.
     pub atomic_settle: bool,
+    /// Whether effects inside the middleware happen exactly once, where that
+    /// is asked for.
+    pub exactly_once: bool,
+    /// Whether a message that was sent twice, by whoever settles elsewhere, is
+    /// known by its id and left out.
+    pub drops_known_ids: bool,
     /// Whether parts of a join can meet at a queue.
     pub gather: bool,
+    /// Whether its queues are seen on one host alone.
+    pub on_one_host: bool,
+    /// Whether a queue has a capacity.
+    pub bounded: bool,
+    /// Whether it can tell waiting messages from those in work.
+    pub counts_held: bool,
+    /// How many queues are tested to work at once; none where the system's
+    /// limits say.
+    pub queues_tested: Option<u32>,
     /// When a process is killed.
     pub process_killed: Flaws,
     /// When the host or the broker is lost.
@@ -96,10 +111,13 @@ pub struct Capabilities {
 /// The rows of the table people see: what it is, and each middleware's cell.
 pub fn table_rows(of: &[&Capabilities]) -> Vec<Vec<String>> {
     type Cell = fn(&Capabilities) -> String;
-    const ROWS: [(&str, Cell); 12] = [
+    const ROWS: [(&str, Cell); 14] = [
         ("order", |c| words(c.orders.iter().map(|o| o.word()))),
         ("when full", |c| words(c.when_full.iter().map(|w| w.word()))),
-        ("capacity unless asked", |c| c.capacity_default.to_string()),
+        ("capacity unless asked", |c| match c.bounded {
+            true => c.capacity_default.to_string(),
+            false => "no bound".into(),
+        }),
         ("waiting readers", |c| match c.waiting {
             Waiting::FirstCome => "first come, first served".into(),
             Waiting::Any => "any".into(),
@@ -109,6 +127,8 @@ pub fn table_rows(of: &[&Capabilities]) -> Vec<Vec<String>> {
         ("peek", |c| yes(c.peek)),
         ("replay", |c| yes(c.replay)),
         ("atomic hand-off", |c| yes(c.atomic_settle)),
+        ("exactly once", |c| yes(c.exactly_once)),
+        ("known ids left out", |c| yes(c.drops_known_ids)),
         ("joins (gather)", |c| yes(c.gather)),
         ("process killed", |c| c.process_killed.words().to_owned()),
         ("host or broker lost", |c| c.host_lost.words().to_owned()),

@@ -8,7 +8,7 @@ use super::{Connection, Outgoing, QueueError, QueueId, Receipt, Settled, Settlem
 use crate::event::Event;
 use crate::limits::{FULL_NOTICE_MS, IDLE_LOOK_MS};
 use crate::poll::{Poller, Ready};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,10 @@ pub struct Handoff {
 pub enum Handed {
     /// All of it is done.
     Done,
-    /// It waits; its ticket will come from [`Desk::advance`].
+    /// It waits for room; its ticket will come from [`Desk::advance`].
     Later(u64),
+    /// It is on its way; its ticket will come from [`Desk::advance`].
+    Sent(u64),
     /// A target can never carry one of the outputs. Nothing was sent there
     /// and nothing is settled; what was taken is for the caller to decide on.
     Refused(QueueError),
@@ -55,6 +57,10 @@ pub struct Desk {
     no_room_since: Option<(Instant, bool)>,
     looked_at: Instant,
     no_room_is_fatal: bool,
+    /// Hand-offs that are done, but whose message another reader had.
+    void: HashSet<u64>,
+    /// Hand-offs that were on their way and can never be done.
+    refused: Vec<(u64, QueueError)>,
 }
 
 /// What a waiting hand-off still needs.
@@ -80,6 +86,8 @@ impl Desk {
             no_room_since: None,
             looked_at: Instant::now(),
             no_room_is_fatal: false,
+            void: HashSet::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -175,12 +183,15 @@ impl Desk {
             groups.entry(port.connection).or_default().push(Outgoing { queue: port.queue, event });
         }
         let local = home.and_then(|home| groups.remove(&home)).unwrap_or_default();
-        let mut waits_for = 0;
+        let (mut waits_for, mut is_stuck) = (0, false);
         for (connection, outputs) in groups {
             let settlement = Settlement { ticket, taken: Vec::new(), outputs };
             match self.settle(ticket, connection, settlement) {
                 Ok(Settled::Done) => {}
-                Ok(Settled::Waiting) => waits_for += 1,
+                Ok(settled) => {
+                    waits_for += 1;
+                    is_stuck |= settled == Settled::Waiting;
+                }
                 Err(error @ QueueError::Refused { .. }) => return Ok(Handed::Refused(error)),
                 Err(error) => return Err(error),
             }
@@ -189,8 +200,9 @@ impl Desk {
         let settlement = home.map(|home| (home, Settlement { ticket, taken, outputs: local }));
         self.under_way.insert(ticket, Stage { waits_for, home: settlement });
         match self.go_on(ticket) {
-            Ok(true) => Ok(Handed::Done),
-            Ok(false) => {
+            Ok(Settled::Done) => Ok(Handed::Done),
+            Ok(Settled::Sent) if !is_stuck => Ok(Handed::Sent(ticket)),
+            Ok(_) => {
                 // From now on its queue counts as full.
                 self.mark_full(Instant::now());
                 Ok(Handed::Later(ticket))
@@ -219,23 +231,51 @@ impl Desk {
         }
     }
 
-    /// Does the next stage of a hand-off if nothing stands before it; `true`
-    /// when it is done.
-    fn go_on(&mut self, ticket: u64) -> Result<bool, QueueError> {
-        let Some(stage) = self.under_way.get_mut(&ticket) else { return Ok(true) };
+    /// Does the next stage of a hand-off if nothing stands before it.
+    fn go_on(&mut self, ticket: u64) -> Result<Settled, QueueError> {
+        let Some(stage) = self.under_way.get_mut(&ticket) else { return Ok(Settled::Done) };
         if stage.waits_for > 0 {
-            return Ok(false);
+            return Ok(Settled::Sent);
         }
-        if let Some((home, settlement)) = stage.home.take()
-            && self.settle(ticket, home, settlement)? == Settled::Waiting
-        {
-            if let Some(stage) = self.under_way.get_mut(&ticket) {
-                stage.waits_for = 1;
+        if let Some((home, settlement)) = stage.home.take() {
+            let settled = self.settle(ticket, home, settlement)?;
+            if settled != Settled::Done {
+                if let Some(stage) = self.under_way.get_mut(&ticket) {
+                    stage.waits_for = 1;
+                }
+                return Ok(settled);
             }
-            return Ok(false);
         }
         self.under_way.remove(&ticket);
-        Ok(true)
+        Ok(Settled::Done)
+    }
+
+    /// Sends what was asked for; before the caller sleeps.
+    ///
+    /// # Errors
+    /// As [`Connection::flush`].
+    pub fn flush(&mut self) -> Result<(), QueueError> {
+        self.connections.iter_mut().try_for_each(|connection| connection.flush())
+    }
+
+    /// Tickets of hand-offs that found no room.
+    pub fn stuck(&self) -> HashSet<u64> {
+        let stuck = self.connections.iter().flat_map(|connection| connection.stuck());
+        stuck.chain(self.no_room.iter().map(|(ticket, ..)| *ticket)).collect()
+    }
+
+    /// Hand-offs that were on their way and can never be done. What was taken
+    /// is still held, for the caller to decide on.
+    pub fn refused(&mut self) -> Vec<(u64, QueueError)> {
+        let refused = std::mem::take(&mut self.refused);
+        refused.iter().for_each(|(ticket, _)| _ = self.under_way.remove(ticket));
+        refused
+    }
+
+    /// Whether the message of a hand-off that is done was taken over by
+    /// another reader before, so that nothing came of it here. Tells it once.
+    pub fn was_void(&mut self, ticket: u64) -> bool {
+        self.void.remove(&ticket)
     }
 
     /// Goes on with what waits; returns the tickets that are done now.
@@ -247,6 +287,8 @@ impl Desk {
         let mut resumed = Vec::new();
         for connection in &mut self.connections {
             connection.resume(&mut resumed)?;
+            self.void.extend(connection.voided());
+            self.refused.extend(connection.refused());
         }
         if self.looked_at.elapsed() >= Duration::from_millis(IDLE_LOOK_MS) {
             for (ticket, connection, settlement, _) in std::mem::take(&mut self.no_room) {
@@ -261,7 +303,7 @@ impl Desk {
         for ticket in resumed {
             if let Some(stage) = self.under_way.get_mut(&ticket) {
                 stage.waits_for -= 1;
-                if self.go_on(ticket)? {
+                if self.go_on(ticket)? == Settled::Done {
                     done.push(ticket);
                 }
             }
@@ -335,6 +377,6 @@ fn full_notice(connection: &mut dyn Connection, queue: QueueId) -> Option<String
         1 => "1 reader".to_owned(),
         n => format!("{n} readers"),
     };
-    let scheme = connection.capabilities().scheme;
-    Some(format!("{scheme}:/{name} is full ({} of {}), {readers}", stat.depth, stat.capacity))
+    let url = connection.url_of(&name);
+    Some(format!("{url} is full ({} of {}), {readers}", stat.depth, stat.capacity))
 }

@@ -41,6 +41,30 @@ pub enum QueueError {
         /// What can be done instead.
         alternative: String,
     },
+    /// The middleware does not answer.
+    #[error("{what}")]
+    Unreachable {
+        /// Why.
+        what: String,
+        /// What can be done about it.
+        cure: String,
+    },
+    /// The middleware does not let us.
+    #[error("{what}")]
+    NotAllowed {
+        /// What it said.
+        what: String,
+        /// What can be done about it.
+        cure: String,
+    },
+    /// Something that is no queue of ours has this name.
+    #[error("{what}")]
+    Foreign {
+        /// What it is.
+        what: String,
+        /// What can be done instead.
+        cure: String,
+    },
     /// No room for a body beside the queue.
     #[error("no room for a body of {bytes} bytes in {place}")]
     NoRoom {
@@ -100,6 +124,10 @@ impl QueueError {
                 Some(format!("make room in {place} (df -h {place}), or set FAAS_STATE_DIR")),
             ),
             Self::Damaged { cure, .. } => (Exit::Unreachable, Some(cure.clone())),
+            Self::Unreachable { cure, .. } | Self::Foreign { cure, .. } => {
+                (Exit::Unreachable, Some(cure.clone()))
+            }
+            Self::NotAllowed { cure, .. } => (Exit::NotAllowed, Some(cure.clone())),
             Self::Closed => (Exit::Done, None),
             Self::Io { source, .. } => (Failure::io(action, url, source).exit, cure_of_io(source)),
         };

@@ -123,7 +123,27 @@ pub struct Firing<P> {
     pub too_large: bool,
 }
 
+/// A part as a middleware that decides by itself when a join fires keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptPart<P> {
+    /// Its share of the instance.
+    pub share: Credit,
+    /// The rest of what it carried.
+    pub load: Load,
+    /// The part, or where it is.
+    pub part: P,
+}
+
 impl<P> Firing<P> {
+    /// The firing of a join whose parts came in any order.
+    pub fn of(mut kept: Vec<KeptPart<P>>, failed: bool, short: bool) -> Self {
+        kept.sort_by(|a, b| a.share.leftmost().cmp(&b.share.leftmost()));
+        let mut load = Load::default();
+        kept.iter().for_each(|part| load.unite(&part.load));
+        let parts = kept.into_iter().map(|kept| kept.part).collect();
+        Self { parts, load, failed, short, too_large: false }
+    }
+
     /// The same with the parts themselves in place of where they are kept.
     ///
     /// # Errors
@@ -299,7 +319,9 @@ impl<P: Clone> Instance<P> {
     }
 }
 
-fn late<P>(arrival: &Arrival, passed: &Load) -> Gathered<P> {
+/// What an arrival leads to that comes after its join has fired and `passed`
+/// on what its parts carried.
+pub fn late<P>(arrival: &Arrival, passed: &Load) -> Gathered<P> {
     let rest = arrival.load.without(passed);
     match arrival.token {
         // A token carries nothing but its share.

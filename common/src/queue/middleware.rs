@@ -1,19 +1,21 @@
 //! The table of middlewares. Adding one is a folder beside this file and a
 //! line in [`MIDDLEWARES`].
 
-use super::{Capabilities, Connection, QueueError, QueueUrl, mem, mqueue};
+use super::{Capabilities, Connection, QueueError, QueueUrl, mem, mqueue, redis};
 
 /// One line of the table.
 pub struct Middleware {
     /// What it can do.
     pub capabilities: &'static Capabilities,
-    /// Connects to it; the authority is the server part of the URL.
-    pub connect: fn(authority: &str) -> Result<Box<dyn Connection>, QueueError>,
+    /// Connects to the middleware of a URL.
+    pub connect: fn(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError>,
 }
 
 /// All middlewares of this build.
 pub static MIDDLEWARES: &[Middleware] = &[
     Middleware { capabilities: &mqueue::CAPABILITIES, connect: mqueue::connect },
+    Middleware { capabilities: &redis::CAPABILITIES, connect: redis::connect },
+    Middleware { capabilities: &redis::CAPABILITIES_TLS, connect: redis::connect },
     Middleware { capabilities: &mem::CAPABILITIES, connect: mem::connect },
 ];
 
@@ -32,12 +34,12 @@ pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
         what: what.to_owned(),
         alternative: "a queue on this host, such as mq:/NAME".to_owned(),
     };
-    let QueueUrl::Queue { scheme, authority, .. } = url else {
+    let QueueUrl::Queue { scheme, .. } = url else {
         return Err(refused("- is a pipe, not a queue"));
     };
     let middleware = find(scheme).ok_or_else(|| refused("no such middleware"))?;
     if !middleware.capabilities.between_processes {
         return Err(refused("its queues live inside one process"));
     }
-    (middleware.connect)(authority)
+    (middleware.connect)(url)
 }

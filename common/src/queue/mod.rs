@@ -11,6 +11,7 @@ pub mod mem;
 mod middleware;
 pub mod mqueue;
 pub mod pipe;
+pub mod redis;
 mod spec;
 mod url;
 
@@ -19,7 +20,7 @@ pub use desk::{Desk, Handed, Handoff, Port};
 pub use error::QueueError;
 pub use gather::Gathered;
 pub use middleware::{MIDDLEWARES, Middleware, connect, find};
-pub use spec::{Granted, Order, QueueSpec, QueueStat};
+pub use spec::{Granted, Order, QueueSpec, QueueStat, run_of};
 pub use url::{QueueUrl, UrlError};
 
 use crate::error::Failure;
@@ -102,6 +103,9 @@ pub enum Settled {
     /// Some queue has no room; the connection keeps the rest and goes on in
     /// [`Connection::resume`].
     Waiting,
+    /// It is on its way; the middleware's answer comes with
+    /// [`Connection::resume`]. Nobody waits for room.
+    Sent,
 }
 
 /// A connection to one middleware.
@@ -156,7 +160,8 @@ pub trait Connection {
     /// The epoll set refuses the descriptor.
     fn listen(&mut self, queue: QueueId, on: bool) -> Result<(), QueueError>;
 
-    /// Takes up to `max` messages that are there.
+    /// Takes up to `max` messages that are there. Where they come over a
+    /// network this asks for as many, and readiness tells when they came.
     ///
     /// # Errors
     /// The queue is gone, or its state cannot be read.
@@ -204,6 +209,30 @@ pub trait Connection {
     /// and `settlement` is as it was; otherwise the connection has emptied it.
     fn settle(&mut self, settlement: &mut Settlement) -> Result<Settled, QueueError>;
 
+    /// Sends what was asked for since the last time. Called before the caller
+    /// sleeps, so that all of one turn goes out at once.
+    ///
+    /// # Errors
+    /// The middleware is gone for good.
+    fn flush(&mut self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    /// From now on hand-offs take effect exactly once, where that has to be
+    /// asked for. Before anything is opened.
+    ///
+    /// # Errors
+    /// The middleware cannot.
+    fn exactly_once(&mut self) -> Result<(), QueueError> {
+        if self.capabilities().exactly_once {
+            return Ok(());
+        }
+        Err(QueueError::Refused {
+            what: format!("{}: cannot deliver exactly once", self.capabilities().scheme),
+            alternative: "at-least-once".to_owned(),
+        })
+    }
+
     /// Goes on with settlements that wait for room; appends the tickets of
     /// those that are done now.
     ///
@@ -213,6 +242,49 @@ pub trait Connection {
 
     /// Queues that settlements wait for.
     fn blocked(&self) -> Vec<QueueId>;
+
+    /// Tickets of settlements that found no room.
+    fn stuck(&self) -> Vec<u64>;
+
+    /// Of the tickets that came out of [`Connection::resume`], those whose
+    /// messages had been taken over by another reader: nothing was sent.
+    fn voided(&mut self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Settlements that were on their way and can never be done: nothing of
+    /// them happened, and what was taken is still held.
+    fn refused(&mut self) -> Vec<(u64, QueueError)> {
+        Vec::new()
+    }
+
+    /// What is for `queue` goes to `otherwise` once it is gone.
+    fn falls_back(&mut self, _queue: QueueId, _otherwise: QueueId) {}
+
+    /// Notes that there is a run, for whoever wants to join it from anywhere.
+    /// Middlewares of one host keep their runs' records elsewhere.
+    ///
+    /// # Errors
+    /// There is one of that name, or it cannot be written.
+    fn note_run(&mut self, _run: &str, _record: &[u8]) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    /// What was noted of a run.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn run_note(&mut self, _run: &str) -> Result<Option<Vec<u8>>, QueueError> {
+        Ok(None)
+    }
+
+    /// Forgets the note of a run; one that is not there is no error.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    fn forget_run(&mut self, _run: &str) -> Result<(), QueueError> {
+        Ok(())
+    }
 
     /// Tells the connection that one of its descriptors is ready.
     fn on_ready(&mut self, _ready: Ready) {}
@@ -265,4 +337,9 @@ pub trait Connection {
 
     /// Name of an open queue, as in its URL.
     fn name_of(&self, queue: QueueId) -> String;
+
+    /// The URL of a queue, for people.
+    fn url_of(&self, name: &str) -> String {
+        format!("{}:/{name}", self.capabilities().scheme)
+    }
 }

@@ -73,3 +73,10 @@ pub struct QueueStat {
     /// When it was created, RFC 3339; unknown for queues others made.
     pub created: Option<String>,
 }
+
+/// The run that a queue's name on a broker says it belongs to:
+/// `faas.RUN.FUNCTION`.
+pub fn run_of(name: &str) -> Option<&str> {
+    let (run, function) = name.strip_prefix("faas.")?.split_once('.')?;
+    (!run.is_empty() && !function.is_empty()).then_some(run)
+}

@@ -11,6 +11,7 @@ use crate::chain::Chain;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::limits::RESTARTS_MAX;
+use crate::queue::QueueUrl;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{Pid, getpid, getppid};
@@ -62,14 +63,20 @@ pub(super) enum Gone {
 }
 
 impl Children {
-    pub(super) fn start(options: &Options, chain: &Chain, run: &str) -> Result<Self> {
+    pub(super) fn start(
+        options: &Options,
+        chain: &Chain,
+        run: &str,
+        via: &QueueUrl,
+    ) -> Result<Self> {
         let file = options.chain.canonicalize().unwrap_or_else(|_| options.chain.clone());
         let (window, their_window) = match options.max_in_flight {
             Some(_) => pipe_from_us().map(|(ours, theirs)| (Some(ours), Some(theirs)))?,
             None => (None, None),
         };
-        let base =
-            ["--chain".to_owned(), file.display().to_string(), "--run".to_owned(), run.to_owned()];
+        let via = via.to_string();
+        let base = ["--chain", &file.display().to_string(), "--run", run, "--via", &via];
+        let base = base.map(str::to_owned);
         let shares: Vec<Vec<String>> = match options.invokers {
             Some(count) => vec![Vec::new(); count.max(1)],
             None => {

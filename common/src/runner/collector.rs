@@ -8,8 +8,8 @@ use super::overdue::Overdue;
 use super::parts::{Parts, Shown};
 use super::progress::Progress;
 use super::summary::Summary;
+use crate::chain::Chain;
 use crate::chain::ending::{self, Endings};
-use crate::chain::{Chain, naming};
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::{Control, Event, Verdict};
@@ -52,7 +52,7 @@ pub(super) struct Collector {
     /// Whether this run was picked up, so that nobody says how much there is.
     resumed: bool,
     overdue: Overdue,
-    queues: Vec<String>,
+    queues: Vec<(usize, String)>,
     /// Name of our trigger, once it has said it.
     trigger: Option<String>,
     trigger_ended: bool,
@@ -74,7 +74,7 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(parts: Parts, chain: &Chain, run: &str) -> Result<Self> {
         let catch = |error: std::io::Error| Failure::io("wait for", "the run", &error);
-        let Parts { mut desk, poller, signals, replies, results, children, .. } = parts;
+        let Parts { mut desk, poller, signals, replies, results, children, queues, .. } = parts;
         let (dead, log, book) = (parts.dead, parts.log, parts.book);
         let (resumed, past) = (parts.past.is_some(), parts.past.unwrap_or_default());
         let mut summary = Summary::new();
@@ -104,7 +104,7 @@ impl Collector {
             doubtful: past.doubtful,
             resumed,
             overdue: Overdue::after(chain.deadline),
-            queues: naming::all(chain, run).into_iter().map(|(_, name)| name).collect(),
+            queues,
             trigger,
             trigger_ended: resumed,
             trigger_failed: false,
@@ -164,6 +164,7 @@ impl Collector {
             return Ok(false);
         }
         self.desk.listen(self.replies, self.waiting.len() < BATCH)?;
+        self.desk.flush()?;
         let mut ready = Vec::new();
         let sleep = Duration::from_millis(IDLE_LOOK_MS).saturating_sub(self.looked.elapsed());
         self.poller.wait(sleep, &mut ready).map_err(QueueError::io("waiting"))?;
@@ -256,7 +257,7 @@ impl Collector {
         let outputs = vec![(self.results, event.clone())];
         match self.desk.hand_over(Handoff { taken: None, outputs })? {
             Handed::Done => self.acknowledge(shown),
-            Handed::Later(ticket) => {
+            Handed::Later(ticket) | Handed::Sent(ticket) => {
                 self.waiting.insert(ticket, shown);
                 Ok(())
             }
@@ -354,6 +355,7 @@ impl Collector {
     fn write_what_waits(&mut self) {
         let patience = Instant::now() + STILL;
         while !self.waiting.is_empty() && !self.closed && Instant::now() < patience {
+            let _ = self.desk.flush();
             let mut ready = Vec::new();
             let Ok(()) = self.poller.wait(Duration::from_millis(50), &mut ready) else { break };
             for one in ready {
@@ -432,8 +434,8 @@ impl Collector {
         if !self.waiting.is_empty() {
             return Ok(false);
         }
-        for name in self.queues.clone() {
-            let stat = self.desk.connection(self.replies.connection).stat(&name)?;
+        for (connection, name) in self.queues.clone() {
+            let stat = self.desk.connection(connection).stat(&name)?;
             if stat.depth > 0 || stat.held > 0 {
                 return Ok(false);
             }

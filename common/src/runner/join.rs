@@ -1,32 +1,64 @@
 //! Opening a run, and joining one that is open.
 
-use crate::chain::{Chain, ChainError, Deliver, Scopes, naming};
+use super::places::Places;
+use crate::chain::{Chain, ChainError, Deliver, Placement, Scopes, naming};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::invoker::Serve;
 use crate::queue::mqueue::registry::{self, RunGuard, RunRecord};
-use crate::queue::{Connection, Desk, Port, QueueError, QueueSpec};
+use crate::queue::{Connection, Desk, Port, QueueError, QueueSpec, QueueUrl};
 use crate::{limits, units};
 use std::path::{Path, PathBuf};
 
-/// A run's chain file must be the one the run was opened with.
+/// A run's chain file must be the one the run was opened with. On a broker
+/// the run is noted there, for whoever comes from another host.
 ///
 /// # Errors
 /// The run is not open, or was opened with another file.
-pub fn check_run(chain: &Chain, run: &str, path: &Path) -> Result<()> {
-    let record = crate::queue::mqueue::registry::run_record(run)
-        .map_err(|error| error.failure("join", run))?;
-    let Some(record) = record else {
-        let cure = format!("faas-queue new --chain {} --run {run}", path.display());
+pub fn check_run(
+    chain: &Chain,
+    placement: &Placement,
+    path: &Path,
+    home: &mut dyn Connection,
+) -> Result<()> {
+    let run = &placement.run;
+    let digest = match placement.home().on_one_host {
+        true => registry::run_record(run).map(|record| record.map(|record| record.digest)),
+        false => home.run_note(run).map(|note| note.and_then(|note| digest_in(&note))),
+    };
+    let digest = digest.map_err(|error| error.failure("join", run))?;
+    let Some(digest) = digest else {
+        let via = via_flag(placement);
+        let cure = format!("faas-queue new --chain {} --run {run}{via}", path.display());
         return Err(Failure::new(Exit::Unreachable, "join run", run, "it is not open").cure(cure));
     };
-    if record.digest != chain.digest {
+    if digest != chain.digest {
         let reason = format!("it was opened with another version of {}", path.display());
         return Err(Failure::new(Exit::Usage, "join run", run, reason)
             .cure("the file it was opened with, or a new run"));
     }
     Ok(())
+}
+
+fn digest_in(note: &[u8]) -> Option<String> {
+    serde_json::from_slice::<RunRecord>(note).ok().map(|record| record.digest)
+}
+
+/// How a command is told where this run is.
+pub fn via_flag(placement: &Placement) -> String {
+    match placement.home().on_one_host {
+        true => String::new(),
+        false => format!(" --via {}", placement.middlewares[0]),
+    }
+}
+
+/// Where a run that was opened on this host is, unless it is on this host
+/// alone; nothing is known of runs that were opened elsewhere.
+pub fn via_of(run: &str) -> Option<QueueUrl> {
+    let record = registry::run_record(run).ok()??;
+    let home = QueueUrl::parse(record.vias.first()?).ok()?;
+    (home.scheme() != "mq").then_some(home)
 }
 
 /// The chain file of an open run.
@@ -42,16 +74,22 @@ pub fn file_of(run: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(file))
 }
 
-/// Loads a chain and refuses what is not built yet or cannot be kept.
+/// Loads a chain and refuses what is not built yet or cannot be kept on the
+/// middlewares it is for; `via` takes the place of what it says of `*`.
 ///
 /// # Errors
 /// Every flaw, as failures.
-pub fn load_chain(path: &Path, action: &str) -> std::result::Result<Chain, Vec<Failure>> {
+pub fn load_chain(
+    path: &Path,
+    action: &str,
+    via: Option<&QueueUrl>,
+) -> std::result::Result<Chain, Vec<Failure>> {
     let failures = |error: ChainError| error.failures(action);
     let chain = crate::chain::load(path).map_err(failures)?;
     let text = std::fs::read_to_string(path)
         .map_err(|error| ChainError::Read(path.to_owned(), error).failures(action))?;
-    let flaws = crate::chain::gate(&chain, &text, &crate::queue::mqueue::CAPABILITIES);
+    let placement = Placement::of(&chain, "run", via);
+    let flaws = crate::chain::gate(&chain, &text, &placement);
     if flaws.is_empty() {
         Ok(chain)
     } else {
@@ -71,45 +109,43 @@ pub fn check_name(run: &str) -> Result<()> {
         .cure("a letter, then up to 62 letters, digits, dashes and underscores"))
 }
 
-/// A connection to the queues of this host, for a run.
-///
-/// # Errors
-/// Its state directory cannot be used.
-pub fn connect_run() -> Result<Box<dyn Connection>> {
-    crate::queue::mqueue::connect("").map_err(|error| error.failure("open", "mq:"))
-}
-
 /// Opens a run: its record and all of its queues. A failure leaves nothing.
 ///
 /// # Errors
 /// There is a run of that name, or a queue cannot be made.
-pub fn open_run(
-    chain: &Chain,
-    run: &str,
-    runner: Option<u32>,
-    connection: &mut dyn Connection,
-) -> Result<RunGuard> {
+pub fn open_run(chain: &Chain, places: &mut Places, runner: Option<u32>) -> Result<RunGuard> {
     let (scopes, bound) = (Scopes::of(chain), spill_bound()?);
+    let run = places.placement.run.clone();
     let record = RunRecord {
         digest: chain.digest.clone(),
         chain: chain.name.clone(),
         file: chain.file.as_ref().map(|file| file.display().to_string()),
         created: clock::rfc3339_now(),
         runner,
+        vias: places.placement.middlewares.iter().map(QueueUrl::to_string).collect(),
     };
-    let guard = registry::open_run(run, &record).map_err(|error| match error {
+    let failed = |error: QueueError| match error {
         QueueError::Exists => {
-            Failure::new(Exit::SomeFailed, "open run", run, "there is one of that name")
+            Failure::new(Exit::SomeFailed, "open run", &run, "there is one of that name")
                 .cure(format!("another name, or faas-queue rm --run {run}"))
         }
-        error => error.failure("open run", run),
-    })?;
-    for (function, name) in naming::all(chain, run) {
-        let spec = spec_of(chain, &scopes, function, run, bound);
+        error => error.failure("open run", &run),
+    };
+    let guard = registry::open_run(&run, &record).map_err(failed)?;
+    if let Err(error) =
+        places.home().note_run(&run, &serde_json::to_vec(&record).unwrap_or_default())
+    {
+        let failure = failed(error);
+        let _ = registry::close_run(&run);
+        return Err(failure);
+    }
+    for (function, at, name) in places.queues() {
+        let spec = spec_of(chain, &scopes, function, &run, bound);
+        let connection = places.at(at);
         if let Err(error) = connection.create(&name, &spec) {
-            let failure = error.failure("create", &format!("mq:/{name}"));
+            let failure = error.failure("create", &connection.url_of(&name));
             // The failure told is the first one.
-            let _ = close_run(chain, run, connection);
+            let _ = close_run(places);
             return Err(failure);
         }
     }
@@ -132,14 +168,17 @@ fn spill_bound() -> Result<u64> {
 ///
 /// # Errors
 /// Something cannot be removed.
-pub fn close_run(chain: &Chain, run: &str, connection: &mut dyn Connection) -> Result<()> {
-    for (_, name) in naming::all(chain, run) {
+pub fn close_run(places: &mut Places) -> Result<()> {
+    let run = places.placement.run.clone();
+    for (_, at, name) in places.queues() {
+        let connection = places.at(at);
         match connection.remove(&name) {
             Ok(()) | Err(QueueError::NoSuchQueue) => {}
-            Err(error) => return Err(error.failure("remove", &format!("mq:/{name}"))),
+            Err(error) => return Err(error.failure("remove", &connection.url_of(&name))),
         }
     }
-    registry::close_run(run).map_err(|error| error.failure("close run", run))
+    places.home().forget_run(&run).map_err(|error| error.failure("close run", &run))?;
+    registry::close_run(&run).map_err(|error| error.failure("close run", &run))
 }
 
 /// What the chain file says of a function's queue; of the reply queue, what
@@ -210,23 +249,23 @@ pub struct ServeOptions {
     pub keep_order: bool,
 }
 
-/// Opens a function's input queue to serve it.
+/// Opens a function's input queue to serve it; `connections` are those of the
+/// placement's middlewares at the desk.
 ///
 /// # Errors
 /// The queue is not there.
 pub fn serve(
     chain: &Chain,
     function: usize,
-    run: &str,
+    placement: &Placement,
     options: ServeOptions,
     desk: &mut Desk,
-    connection: usize,
+    connections: &[usize],
 ) -> Result<Serve> {
-    let name = naming::input(run, &chain.functions[function].name);
-    let queue = desk
-        .connection(connection)
-        .open_receive(&name)
-        .map_err(|error| error.failure("open", &format!("mq:/{name}")))?;
+    let (name, connection) = (&placement.inputs[function], connections[placement.of[function]]);
+    let target = desk.connection(connection);
+    let opened = target.open_receive(name);
+    let queue = opened.map_err(|error| error.failure("open", &target.url_of(name)))?;
     let own = chain.functions[function].concurrency;
     Ok(Serve {
         function,

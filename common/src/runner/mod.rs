@@ -10,6 +10,7 @@ pub mod join;
 pub mod orphans;
 mod overdue;
 mod parts;
+pub mod places;
 mod progress;
 mod resume;
 mod summary;
@@ -17,7 +18,7 @@ mod talk;
 pub mod trial;
 mod trial_warm;
 
-use crate::chain::{Chain, Deliver, Function, WorkerKind, naming};
+use crate::chain::{Chain, Deliver, Function, Placement, WorkerKind, naming};
 use crate::cli::log::Log;
 use crate::cli::shared::{Delivery, PipeFlags};
 use crate::clock;
@@ -25,13 +26,14 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::poll::Poller;
-use crate::queue::{Desk, Port};
+use crate::queue::{Desk, Port, QueueUrl};
 use crate::signals::Signals;
 use book::{Book, Past};
 use children::Children;
 use collector::Collector;
 use nix::sys::signal::Signal;
 use parts::Parts;
+use places::Places;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,6 +47,8 @@ pub struct Options {
     pub run: Option<String>,
     /// So many invokers that serve all functions, instead of one for each.
     pub invokers: Option<usize>,
+    /// Where its queues are, instead of what the chain says of `*`.
+    pub via: Option<QueueUrl>,
     /// File for dead letters.
     pub dead: Option<PathBuf>,
     /// Pick up this run, whose runner is gone, instead of opening one.
@@ -68,7 +72,14 @@ pub struct Options {
 /// # Errors
 /// The chain file has flaws, or the run cannot be opened.
 pub fn run(options: &Options) -> Result<Exit, Vec<Failure>> {
-    let chain = join::load_chain(&options.chain, "run")?;
+    // A run that is picked up is where it was opened.
+    let via = options.via.clone().or_else(|| join::via_of(options.resume.as_deref()?));
+    let chain = join::load_chain(&options.chain, "run", via.as_ref())?;
+    if let Some(deliver) = options.deliver {
+        let placement = Placement::of(&chain, "run", via.as_ref());
+        crate::chain::check_deliver(&chain, &placement, deliver.deliver())
+            .map_err(|failure| vec![failure])?;
+    }
     let name = match options.resume.as_ref().or(options.run.as_ref()) {
         Some(name) => {
             join::check_name(name).map_err(one)?;
@@ -78,7 +89,8 @@ pub fn run(options: &Options) -> Result<Exit, Vec<Failure>> {
     };
     crate::invoker::check_programs(&chain).map_err(one)?;
     check_files(options, &name).map_err(one)?;
-    open_and_collect(options, &chain, &name).map_err(one)
+    let placement = Placement::of(&chain, &name, via.as_ref());
+    open_and_collect(options, &chain, placement).map_err(one)
 }
 
 /// A message that is delivered at most once is in no queue while its function
@@ -113,7 +125,12 @@ fn one(failure: Failure) -> Vec<Failure> {
     vec![failure]
 }
 
-fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error::Result<Exit> {
+fn open_and_collect(
+    options: &Options,
+    chain: &Chain,
+    placement: Placement,
+) -> crate::error::Result<Exit> {
+    let run = &placement.run.clone();
     // From here on a signal is read, so that it cannot leave a half-open run.
     let signals = Signals::catch_also(&[Signal::SIGCHLD])
         .map_err(|error| Failure::io("catch", "signals", &error))?;
@@ -121,16 +138,16 @@ fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error
     DeadSink::check(&dead)?;
     let poller =
         Rc::new(Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?);
-    let mut connection = join::connect_run()?;
+    let mut places = Places::connect(placement.clone())?;
     let (guard, book, past) = match options.resume {
-        Some(_) => resume::take_over(chain, run, &options.chain)?,
+        Some(_) => resume::take_over(chain, &placement, &options.chain, places.home())?,
         None => {
             let runner = Some(std::process::id());
-            let guard = join::open_run(chain, run, runner, connection.as_mut())?;
+            let guard = join::open_run(chain, &mut places, runner)?;
             (guard, resume::new_book(run)?, None)
         }
     };
-    let ends = Ends { poller, signals, connection, book, past };
+    let ends = Ends { poller, signals, places, book, past };
     let collected = collect(options, chain, run, &dead, ends);
     // Every process of the run is gone by now; nobody can write to it again.
     let exit = collected.map_err(|failure| {
@@ -140,8 +157,7 @@ fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error
         );
         failure.cure(cure)
     })?;
-    join::connect_run()
-        .and_then(|mut connection| join::close_run(chain, run, connection.as_mut()))?;
+    Places::connect(placement).and_then(|mut places| join::close_run(&mut places))?;
     drop(guard);
     Ok(exit)
 }
@@ -150,7 +166,7 @@ fn open_and_collect(options: &Options, chain: &Chain, run: &str) -> crate::error
 struct Ends {
     poller: Rc<Poller>,
     signals: Signals,
-    connection: Box<dyn crate::queue::Connection>,
+    places: Places,
     book: Book,
     past: Option<Past>,
 }
@@ -162,13 +178,17 @@ fn collect(
     dead: &Path,
     ends: Ends,
 ) -> crate::error::Result<Exit> {
-    let Ends { poller, signals, mut connection, book, past } = ends;
-    let reply = naming::reply(run);
-    let queue = connection
-        .open_receive(&reply)
-        .map_err(|error| error.failure("open", &format!("mq:/{reply}")))?;
+    let Ends { poller, signals, mut places, book, past } = ends;
+    let via = places.placement.middlewares[0].clone();
+    let reply = places.placement.reply.clone();
+    let home = places.home();
+    let opened = home.open_receive(&reply);
+    let queue = opened.map_err(|error| error.failure("open", &home.url_of(&reply)))?;
     let mut desk = Desk::new(poller.clone());
-    let replies = Port { connection: desk.add(connection), queue };
+    let (placement, connections) = places.into_desk(&mut desk);
+    let queues = placement.queues().into_iter();
+    let queues = queues.map(|(_, at, name)| (connections[at], name.to_owned())).collect();
+    let replies = Port { connection: connections[0], queue };
     let stdout = options.pipe.connection("-", false);
     let results = Port { connection: desk.add(Box::new(stdout)), queue: crate::queue::QueueId(1) };
     let parts = Parts {
@@ -177,7 +197,8 @@ fn collect(
         signals,
         replies,
         results,
-        children: Children::start(options, chain, run)?,
+        children: Children::start(options, chain, run, &via)?,
+        queues,
         dead: DeadSink::file(dead),
         log: Log::new("faas-chain", options.quiet),
         book,

@@ -1,25 +1,35 @@
 //! Runs that were left behind: what to do with their queues.
 
-use super::join;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::queue::mqueue::registry;
+use crate::queue::mqueue::registry::{self, RunRecord};
+use crate::queue::{self, QueueUrl};
 
-/// Removes a run whose runner is gone, or that was opened by hand.
+/// Removes a run whose runner is gone, or that was opened by hand; `via` is
+/// where it is when this host knows nothing of it.
 ///
 /// # Errors
 /// There is no such run, its runner lives, or something cannot be removed.
-pub fn remove_run(run: &str) -> Result<()> {
+pub fn remove_run(run: &str, via: Option<&QueueUrl>) -> Result<()> {
     let record = registry::run_record(run).map_err(|error| error.failure("remove run", run))?;
     let fail = |exit, reason: String| Failure::new(exit, "remove run", run, reason);
-    let Some(record) = record else {
+    let Some(record) = record.map_or_else(|| noted(run, via), |record| Ok(Some(record)))? else {
         return Err(fail(Exit::Unreachable, "no such run".to_owned()).cure("faas-queue ls"));
     };
-    if let Some(runner) = record.runner.filter(|_| !registry::is_orphaned(run)) {
+    let is_here = registry::run_record(run).is_ok_and(|record| record.is_some());
+    if let Some(runner) = record.runner.filter(|_| is_here && !registry::is_orphaned(run)) {
         return Err(fail(Exit::SomeFailed, format!("its runner {runner} is at work"))
             .cure(format!("kill {runner}")));
     }
-    remove(run)
+    remove(run, &record)
+}
+
+/// What a broker knows of a run.
+fn noted(run: &str, via: Option<&QueueUrl>) -> Result<Option<RunRecord>> {
+    let Some(via) = via else { return Ok(None) };
+    let note = queue::connect(via).and_then(|mut connection| connection.run_note(run));
+    let note = note.map_err(|error| error.failure("open", &via.to_string()))?;
+    Ok(note.and_then(|note| serde_json::from_slice(&note).ok()))
 }
 
 /// Removes all runs whose runner is gone; returns how many.
@@ -30,19 +40,26 @@ pub fn remove_orphaned() -> Result<u64> {
     let names = registry::run_names().map_err(|error| error.failure("list", "runs"))?;
     let mut count = 0;
     for run in names.iter().filter(|run| registry::is_orphaned(run)) {
-        remove(run)?;
+        let record = registry::run_record(run).map_err(|error| error.failure("remove run", run))?;
+        remove(run, &record.unwrap_or_default())?;
         count += 1;
     }
     Ok(count)
 }
 
-fn remove(run: &str) -> Result<()> {
-    let mut connection = join::connect_run()?;
-    let queues = connection.list().map_err(|error| error.failure("list", "mq:"))?;
-    for queue in queues.iter().filter(|queue| queue.run.as_deref() == Some(run)) {
-        connection
-            .remove(&queue.name)
-            .map_err(|error| error.failure("remove", &format!("mq:/{}", queue.name)))?;
+fn remove(run: &str, record: &RunRecord) -> Result<()> {
+    let local = vec!["mq:/".to_owned()];
+    let vias = if record.vias.is_empty() { &local } else { &record.vias };
+    for via in vias {
+        let failed = |error: queue::QueueError| error.failure("remove run from", via);
+        let url = QueueUrl::parse(via).unwrap_or(QueueUrl::local("mq", ""));
+        let mut connection = queue::connect(&url).map_err(failed)?;
+        let queues = connection.list().map_err(failed)?;
+        for queue in queues.iter().filter(|queue| queue.run.as_deref() == Some(run)) {
+            let url = connection.url_of(&queue.name);
+            connection.remove(&queue.name).map_err(|error| error.failure("remove", &url))?;
+        }
+        connection.forget_run(run).map_err(failed)?;
     }
     registry::close_run(run).map_err(|error| error.failure("remove run", run))
 }

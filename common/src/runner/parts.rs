@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// What a collector is made of.
 pub(super) struct Parts {
+    /// Every queue of the run: connection and name.
+    pub(super) queues: Vec<(usize, String)>,
     pub(super) desk: Desk,
     pub(super) poller: Rc<Poller>,
     pub(super) signals: Signals,

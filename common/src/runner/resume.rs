@@ -2,12 +2,12 @@
 
 use super::book::{Book, Past};
 use super::join;
-use crate::chain::Chain;
+use crate::chain::{Chain, Placement};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::queue::QueueError;
 use crate::queue::mqueue::registry::{self, RunGuard, RunRecord};
+use crate::queue::{Connection, QueueError};
 use std::path::Path;
 
 /// The book of a run that begins.
@@ -26,15 +26,17 @@ pub(super) fn new_book(run: &str) -> Result<Book> {
 /// chain file, or its book cannot be read.
 pub(super) fn take_over(
     chain: &Chain,
-    run: &str,
+    placement: &Placement,
     file: &Path,
+    home: &mut dyn Connection,
 ) -> Result<(RunGuard, Book, Option<Past>)> {
+    let run = &placement.run;
     let old = registry::run_record(run).map_err(|error| error.failure("resume", run))?;
     let Some(old) = old else {
         return Err(Failure::new(Exit::Unreachable, "resume", run, "there is no such run here")
             .cure("faas-queue ls"));
     };
-    join::check_run(chain, run, file)?;
+    join::check_run(chain, placement, file, home)?;
     let runner = Some(std::process::id());
     let created = clock::rfc3339_now();
     let record = RunRecord { runner, created, ..old.clone() };

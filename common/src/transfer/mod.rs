@@ -10,10 +10,11 @@ use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::exit::Exit;
-use crate::limits::IDLE_LOOK_MS;
+use crate::limits::{IDLE_LOOK_MS, SENT_MAX};
 use crate::poll::{Interest, Poller};
 use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
 use crate::signals::Signals;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -136,8 +137,10 @@ impl Transfer {
         let mut state = State {
             last: Instant::now(),
             taken: 0,
+            arrived: 0,
             waits_for: None,
-            batch: Vec::new(),
+            sent: VecDeque::new(),
+            batch: VecDeque::new(),
             stop: None,
             interrupted: false,
         };
@@ -167,8 +170,8 @@ impl Transfer {
         moved: &mut impl FnMut(u64) -> Result<()>,
         signals: &mut Signals,
     ) -> std::result::Result<bool, Fault> {
-        while state.waits_for.is_none() && !state.batch.is_empty() {
-            let taken = state.batch.remove(0);
+        while state.may_send() {
+            let Some(taken) = state.batch.pop_front() else { break };
             let receipt = (self.from.connection, taken.receipt);
             let (outputs, good) = match step(taken)? {
                 Step::Send(outputs) => (outputs, true),
@@ -176,12 +179,17 @@ impl Transfer {
             };
             report.bad += u64::from(!good);
             match self.desk.hand_over(Handoff { taken: Some(receipt), outputs })? {
-                Handed::Done => arrived(state, report, good, moved)?,
-                Handed::Later(ticket) => state.waits_for = Some((ticket, good)),
+                Handed::Done => state.sent.push_back((0, good)),
+                Handed::Later(ticket) => {
+                    state.sent.push_back((ticket, good));
+                    state.waits_for = Some(ticket);
+                }
+                Handed::Sent(ticket) => state.sent.push_back((ticket, good)),
                 Handed::Refused(error) => return Err(Fault::Queue(error)),
             }
         }
-        if state.waits_for.is_none() && !self.take(state, report)? {
+        arrived(state, report, moved)?;
+        if state.may_take() && !self.take(state, report)? {
             return Ok(false);
         }
         self.wait(state, report, moved, signals)
@@ -191,6 +199,10 @@ impl Transfer {
     fn take(&mut self, state: &mut State, report: &mut Report) -> std::result::Result<bool, Fault> {
         let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(state.taken));
         let open = self.window.as_ref().map_or(u64::MAX, |window| window.left(state.taken));
+        if !state.sent.is_empty() && (state.stop.is_some() || left == 0) {
+            // What is on its way arrives first.
+            return Ok(true);
+        }
         if let Some(signal) = state.stop {
             report.end = End::Signal(signal);
             return Ok(false);
@@ -202,9 +214,14 @@ impl Transfer {
             return Ok(true);
         }
         let most = usize::try_from(left.min(open)).unwrap_or(BATCH).min(BATCH);
-        self.desk.receive(self.from, most, &mut state.batch)?;
+        let mut taken = Vec::new();
+        self.desk.receive(self.from, most, &mut taken)?;
+        state.batch.extend(taken);
         state.taken += state.batch.len() as u64;
         if !state.batch.is_empty() {
+            return Ok(true);
+        }
+        if !state.sent.is_empty() {
             return Ok(true);
         }
         if self.desk.is_exhausted(self.from) {
@@ -226,7 +243,7 @@ impl Transfer {
         signals: &mut Signals,
     ) -> std::result::Result<bool, Fault> {
         let is_open = self.window.as_ref().is_none_or(|window| window.left(state.taken) > 0);
-        let idle = state.batch.is_empty() && state.waits_for.is_none() && is_open;
+        let idle = state.may_take() && is_open;
         self.desk.listen(self.from, idle)?;
         let mut sleep = Duration::from_millis(IDLE_LOOK_MS);
         if let Some(timeout) = self.until.timeout {
@@ -237,7 +254,8 @@ impl Transfer {
             // A queue that stays full is told of after a second.
             sleep = sleep.min(Duration::from_millis(100));
         }
-        let busy = !state.batch.is_empty() && state.waits_for.is_none();
+        self.desk.flush()?;
+        let busy = state.may_send();
         if busy || (idle && self.desk.has_more()) {
             sleep = Duration::ZERO;
         }
@@ -258,15 +276,18 @@ impl Transfer {
             }
         }
         for ticket in self.desk.advance()? {
-            if let Some((_, good)) = state.waits_for.filter(|(waited, _)| *waited == ticket) {
-                state.waits_for = None;
-                arrived(state, report, good, moved)?;
-            }
+            state.waits_for.take_if(|waited| *waited == ticket);
+            let sent = state.sent.iter_mut().find(|(sent, _)| *sent == ticket);
+            sent.into_iter().for_each(|sent| sent.0 = 0);
         }
+        if let Some((_, error)) = self.desk.refused().into_iter().next() {
+            return Err(Fault::Queue(error));
+        }
+        arrived(state, report, moved)?;
         for notice in self.desk.look_after()? {
             self.log.line(&notice);
         }
-        let gave_up = state.waits_for.is_some()
+        let gave_up = !state.sent.is_empty()
             && self.until.timeout.is_some_and(|timeout| state.last.elapsed() >= timeout);
         if gave_up {
             report.end = End::TimedOut;
@@ -292,22 +313,45 @@ struct State {
     /// When an event last arrived, or the transfer began.
     last: Instant,
     taken: u64,
-    /// The hand-off that waits, and whether it is of a good event.
-    waits_for: Option<(u64, bool)>,
-    batch: Vec<Taken>,
+    /// Events that have arrived, bad ones too.
+    arrived: u64,
+    /// The hand-off that waits for room.
+    waits_for: Option<u64>,
+    /// Hand-offs in their order: the ticket, none (0) once it is done, and
+    /// whether it is of a good event.
+    sent: VecDeque<(u64, bool)>,
+    batch: VecDeque<Taken>,
     stop: Option<i32>,
     interrupted: bool,
 }
 
+impl State {
+    fn may_send(&self) -> bool {
+        self.waits_for.is_none() && !self.batch.is_empty() && self.sent.len() < SENT_MAX
+    }
+
+    fn may_take(&self) -> bool {
+        self.waits_for.is_none() && self.batch.is_empty() && self.sent.len() < SENT_MAX
+    }
+}
+
+/// Counts what has arrived, in order: what is told of is a line number too.
 fn arrived(
     state: &mut State,
     report: &mut Report,
-    good: bool,
     moved: &mut impl FnMut(u64) -> Result<()>,
 ) -> std::result::Result<(), Fault> {
-    state.last = Instant::now();
-    report.moved += u64::from(good);
-    moved(report.moved + report.bad)?;
+    let mut any = false;
+    while let Some((0, good)) = state.sent.front().copied() {
+        state.sent.pop_front();
+        report.moved += u64::from(good);
+        state.arrived += 1;
+        any = true;
+    }
+    if any {
+        state.last = Instant::now();
+        moved(state.arrived)?;
+    }
     Ok(())
 }
 

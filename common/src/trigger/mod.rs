@@ -5,9 +5,8 @@ mod redrive;
 pub mod tick;
 pub mod web;
 
-use crate::chain::naming;
 use crate::chain::route::{Emission, Router};
-use crate::chain::{Chain, Scopes, ending};
+use crate::chain::{Chain, Placement, Scopes, ending};
 use crate::clock;
 use crate::error::{Failure, Result};
 use crate::event::credit::Credit;
@@ -16,7 +15,7 @@ use crate::exit::Exit;
 use crate::invoker::DeadSink;
 use crate::invoker::dead::Obituary;
 use crate::queue::{Desk, Port, Taken};
-use crate::runner::join;
+use crate::runner::places::Places;
 use crate::transfer::{Report, Step, Transfer};
 use std::cell::RefCell;
 use std::fs::File;
@@ -35,7 +34,7 @@ pub enum Destination {
 pub struct RunStart {
     chain: Chain,
     scopes: Scopes,
-    run: String,
+    placement: Placement,
     inputs: Vec<Port>,
     reply: Port,
 }
@@ -46,23 +45,23 @@ impl Destination {
     ///
     /// # Errors
     /// A queue is not there.
-    pub fn run(chain: &Chain, run: &str, desk: &mut Desk) -> Result<Self> {
-        let connection = desk.add(join::connect_run()?);
-        let mut open = |name: String| -> Result<Port> {
-            let opened = desk.connection(connection).open_send(&name);
-            let queue = opened.map_err(|error| error.failure("open", &format!("mq:/{name}")))?;
+    pub fn run(chain: &Chain, places: Places, desk: &mut Desk) -> Result<Self> {
+        let (placement, connections) = places.into_desk(desk);
+        let open = |(_, at, name): (Option<usize>, usize, &str)| -> Result<Port> {
+            let connection = connections[at];
+            let target = desk.connection(connection);
+            let opened = target.open_send(name);
+            let queue = opened.map_err(|error| error.failure("open", &target.url_of(name)))?;
             Ok(Port { connection, queue })
         };
-        let inputs = chain
-            .functions
-            .iter()
-            .map(|function| open(naming::input(run, &function.name)))
-            .collect::<Result<Vec<_>>>()?;
-        let reply = open(naming::reply(run))?;
+        let mut inputs = placement.queues().into_iter().map(open).collect::<Result<Vec<_>>>()?;
+        // The reply queue is the last.
+        let home = Port { connection: connections[0], queue: crate::queue::QueueId(0) };
+        let reply = inputs.pop().unwrap_or(home);
         Ok(Self::Run(Box::new(RunStart {
             chain: chain.clone(),
             scopes: Scopes::of(chain),
-            run: run.to_owned(),
+            placement,
             inputs,
             reply,
         })))
@@ -147,7 +146,7 @@ impl Trigger {
                 Ok(())
             },
         );
-        if let Some(kept) = dead.said() {
+        if let Some(kept) = dead.said(&mut transfer.desk) {
             said.borrow_mut().line(&kept);
         }
         outcome.map_err(|failure| match accepted {
@@ -218,7 +217,7 @@ impl RunStart {
         let now_us = clock::unix_us();
         let deadline_us = u64::try_from(self.chain.deadline.as_micros()).unwrap_or(u64::MAX);
         Control {
-            run: self.run.clone(),
+            run: self.placement.run.clone(),
             version: self.chain.digest.clone(),
             invocation: ending::name(trigger, number),
             credit: Credit::whole(),

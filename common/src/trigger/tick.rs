@@ -31,7 +31,13 @@ static CAPABILITIES: Capabilities = Capabilities {
     peek: false,
     replay: false,
     atomic_settle: false,
+    exactly_once: false,
+    drops_known_ids: false,
     gather: false,
+    on_one_host: true,
+    bounded: true,
+    counts_held: false,
+    queues_tested: None,
     process_killed: Flaws { may_lose: true, may_duplicate: false },
     host_lost: Flaws { may_lose: true, may_duplicate: false },
 };
@@ -249,6 +255,10 @@ impl Connection for Ticks {
     }
 
     fn blocked(&self) -> Vec<QueueId> {
+        Vec::new()
+    }
+
+    fn stuck(&self) -> Vec<u64> {
         Vec::new()
     }
 

@@ -3,7 +3,7 @@
 
 use super::{
     Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
-    Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+    QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
     gather::{Arrival, Gathered, Table},
 };
 use crate::event::Event;
@@ -27,7 +27,13 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     peek: false,
     replay: false,
     atomic_settle: true,
+    exactly_once: true,
+    drops_known_ids: false,
     gather: true,
+    on_one_host: true,
+    bounded: true,
+    counts_held: true,
+    queues_tested: Some(10_000),
     process_killed: Flaws { may_lose: true, may_duplicate: false },
     host_lost: Flaws { may_lose: true, may_duplicate: false },
 };
@@ -58,7 +64,7 @@ struct MemQueue {
 ///
 /// # Errors
 /// No descriptors left.
-pub fn connect(_authority: &str) -> Result<Box<dyn Connection>, QueueError> {
+pub fn connect(_url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
     static HUB: OnceLock<Hub> = OnceLock::new();
     Ok(Box::new(HUB.get_or_init(Hub::default).connection()?))
 }
@@ -335,7 +341,7 @@ impl Connection for MemConnection {
         for mut settlement in std::mem::take(&mut self.pending) {
             match self.attempt(&mut settlement)? {
                 Settled::Done => done.push(settlement.ticket),
-                Settled::Waiting => self.pending.push_back(settlement),
+                _ => self.pending.push_back(settlement),
             }
         }
         Ok(())
@@ -343,6 +349,10 @@ impl Connection for MemConnection {
 
     fn blocked(&self) -> Vec<QueueId> {
         self.pending.iter().flat_map(|s| s.outputs.iter().map(|o| o.queue)).collect()
+    }
+
+    fn stuck(&self) -> Vec<u64> {
+        self.pending.iter().map(|settlement| settlement.ticket).collect()
     }
 
     fn on_ready(&mut self, _ready: Ready) {

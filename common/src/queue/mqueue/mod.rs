@@ -25,7 +25,7 @@ mod sys;
 use super::gather::{Arrival, Gathered};
 use super::{
     Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
-    Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+    QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
 };
 use crate::event::Event;
 use crate::poll::{Interest, Poller, Ready};
@@ -57,7 +57,13 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     peek: false,
     replay: false,
     atomic_settle: false,
+    exactly_once: false,
+    drops_known_ids: false,
     gather: true,
+    on_one_host: true,
+    bounded: true,
+    counts_held: true,
+    queues_tested: None,
     process_killed: Flaws { may_lose: false, may_duplicate: true },
     host_lost: Flaws { may_lose: true, may_duplicate: true },
 };
@@ -137,13 +143,21 @@ struct Held {
 ///
 /// # Errors
 /// The directory for their state cannot be made, or is not ours.
-pub fn connect(authority: &str) -> Result<Box<dyn Connection>, QueueError> {
-    if !authority.is_empty() {
+pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
+    if !url.authority().is_empty() || !url.query().is_empty() {
         return Err(QueueError::Refused {
-            what: "POSIX queues have no server part".to_owned(),
+            what: "POSIX queues have no server part and no options".to_owned(),
             alternative: "mq:/NAME".to_owned(),
         });
     }
+    open()
+}
+
+/// The queues of this host.
+///
+/// # Errors
+/// As [`connect`].
+pub fn open() -> Result<Box<dyn Connection>, QueueError> {
     sys::raise_limit();
     Ok(Box::new(MqConnection {
         dirs: Dirs::open()?,
@@ -303,7 +317,7 @@ impl Connection for MqConnection {
         for mut parcel in std::mem::take(&mut self.pending) {
             match self.advance(&mut parcel) {
                 Ok(Settled::Done) => done.push(parcel.ticket),
-                Ok(Settled::Waiting) => self.pending.push_back(parcel),
+                Ok(_) => self.pending.push_back(parcel),
                 Err(error) => {
                     self.pending.push_back(parcel);
                     failed.get_or_insert(error);
@@ -316,6 +330,10 @@ impl Connection for MqConnection {
     fn blocked(&self) -> Vec<QueueId> {
         let waits = self.pending.iter().filter(|parcel| !parcel.is_held);
         waits.filter_map(|p| Some(p.packets.get(p.next)?.queue)).collect()
+    }
+
+    fn stuck(&self) -> Vec<u64> {
+        self.pending.iter().map(|parcel| parcel.ticket).collect()
     }
 
     fn on_ready(&mut self, ready: Ready) {

@@ -23,7 +23,7 @@ pub(super) struct QueueRecord {
 }
 
 /// The record of a run.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct RunRecord {
     /// Digest of the chain file it runs.
     pub digest: String,
@@ -37,6 +37,10 @@ pub struct RunRecord {
     /// Process id of its runner; none for a run opened by hand.
     #[serde(default)]
     pub runner: Option<u32>,
+    /// Its middlewares, that of the reply queue first; none of old records,
+    /// which are of runs on this host.
+    #[serde(default)]
+    pub vias: Vec<String>,
 }
 
 /// A run that this process holds; released when dropped.

@@ -31,7 +31,13 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     peek: false,
     replay: false,
     atomic_settle: false,
+    exactly_once: false,
+    drops_known_ids: false,
     gather: false,
+    on_one_host: true,
+    bounded: true,
+    counts_held: false,
+    queues_tested: None,
     process_killed: Flaws { may_lose: true, may_duplicate: false },
     host_lost: Flaws { may_lose: true, may_duplicate: false },
 };
@@ -169,6 +175,10 @@ impl Connection for PipeConnection {
 
     fn blocked(&self) -> Vec<QueueId> {
         if self.pending.is_empty() { Vec::new() } else { vec![OUT] }
+    }
+
+    fn stuck(&self) -> Vec<u64> {
+        self.pending.iter().map(|(ticket, _)| *ticket).collect()
     }
 
     fn on_ready(&mut self, ready: Ready) {

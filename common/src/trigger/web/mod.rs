@@ -67,6 +67,8 @@ pub struct WebTrigger {
     queue: VecDeque<(Instant, Asked)>,
     /// The hand-off that waits for room, and its request.
     sending: Option<(u64, requests::Accepted)>,
+    /// Those that are on their way, by ticket.
+    sent: HashMap<u64, requests::Accepted>,
     /// Answers that are owed, by request.
     answers: HashMap<u64, (u64, Answer)>,
     /// Visitors whose last answer is being written.
@@ -128,6 +130,7 @@ impl WebTrigger {
             inbox: Inbox::default(),
             queue: VecDeque::new(),
             sending: None,
+            sent: HashMap::new(),
             answers: HashMap::new(),
             closing: HashSet::new(),
             waiting: Waiting::default(),
@@ -150,7 +153,7 @@ impl WebTrigger {
     pub fn run(mut self) -> Result<(Exit, u64)> {
         let target = match &self.destination {
             Destination::Queue(port) => self.desk.connection(port.connection).name_of(port.queue),
-            Destination::Run(start) => start.run.clone(),
+            Destination::Run(start) => start.placement.run.clone(),
         };
         let mut ready = Vec::new();
         let ended = loop {
@@ -164,7 +167,7 @@ impl WebTrigger {
             // It goes with its run, if that is over.
             let _ = self.desk.connection(port.connection).remove(&name);
         }
-        if let Some(said) = self.dead.said() {
+        if let Some(said) = self.dead.said(&mut self.desk) {
             self.log.line(&said);
         }
         self.log.flush();
@@ -174,6 +177,7 @@ impl WebTrigger {
     }
 
     fn turn(&mut self, ready: &mut Vec<Ready>) -> std::result::Result<bool, QueueError> {
+        self.desk.flush()?;
         self.poller.wait(self.sleep(), ready).map_err(QueueError::io("waiting"))?;
         for one in std::mem::take(ready) {
             match one.token {
@@ -188,6 +192,9 @@ impl WebTrigger {
         self.queue.extend(came.into_iter().map(|asked| (Instant::now(), asked)));
         for ticket in self.desk.advance()? {
             self.handed(ticket);
+        }
+        for (ticket, error) in self.desk.refused() {
+            self.refused(ticket, &error);
         }
         self.take_requests()?;
         self.take_replies()?;
@@ -228,6 +235,7 @@ impl WebTrigger {
         let is_done = self.listener.is_none()
             && self.queue.is_empty()
             && self.sending.is_none()
+            && self.sent.is_empty()
             && self.waiting.is_empty()
             && self.answers.is_empty();
         if !is_done {
@@ -325,13 +333,14 @@ fn visitors_max() -> usize {
 
 /// A reply queue of our own in the run.
 fn reply_queue(desk: &mut Desk, start: &super::RunStart, word: &str) -> Result<(Port, String)> {
-    let name = naming::reply_of(&start.run, word);
+    let name = naming::reply_of(&start.placement.reply, word);
     let connection = start.reply.connection;
-    let spec =
-        QueueSpec { run: Some(start.run.clone()), spill: Some(SPILL_MAX), ..QueueSpec::default() };
+    let run = Some(start.placement.run.clone());
+    let spec = QueueSpec { run, spill: Some(SPILL_MAX), ..QueueSpec::default() };
     let target = desk.connection(connection);
+    let url = target.url_of(&name);
     let opened = target.create(&name, &spec).and_then(|_| target.open_receive(&name));
-    let queue = opened.map_err(|error| error.failure("create", &format!("mq:/{name}")))?;
-    target.listen(queue, true).map_err(|error| error.failure("read", &format!("mq:/{name}")))?;
+    let queue = opened.map_err(|error| error.failure("create", &url))?;
+    target.listen(queue, true).map_err(|error| error.failure("read", &url))?;
     Ok((Port { connection, queue }, name))
 }

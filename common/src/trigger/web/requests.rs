@@ -7,7 +7,7 @@ use crate::event::{Attr, Body, Event, Show, detect_type, print_envelope};
 use crate::http::binding::{self, Message};
 use crate::http::visitor::{Answer, Asked};
 use crate::limits::{DRAIN_MAX_MS, REQUEST_ACCEPT_MAX_MS};
-use crate::queue::{Handed, Handoff, Port, QueueError, Settlement};
+use crate::queue::{Handed, Handoff, Port, QueueError};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use std::time::{Duration, Instant};
@@ -124,21 +124,34 @@ impl WebTrigger {
         match self.desk.hand_over(Handoff { taken: None, outputs })? {
             Handed::Done => self.accept(accepted),
             Handed::Later(ticket) => self.sending = Some((ticket, accepted)),
-            Handed::Refused(error) => {
-                self.waiting.forget(request);
-                self.answer_with(
-                    request,
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    TEXT,
-                    error.to_string() + "\n",
-                );
-            }
+            Handed::Sent(ticket) => _ = self.sent.insert(ticket, accepted),
+            Handed::Refused(error) => self.turn_away(request, &error),
         }
         Ok(())
     }
 
-    /// A hand-off that waited for room is done.
+    fn turn_away(&mut self, request: u64, error: &QueueError) {
+        self.waiting.forget(request);
+        let status = match error {
+            QueueError::Limit { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        self.answer_with(request, status, TEXT, error.to_string() + "\n");
+    }
+
+    /// A hand-off that was on its way can never be done.
+    pub(super) fn refused(&mut self, ticket: u64, error: &QueueError) {
+        let waited = self.sending.take_if(|(held, _)| *held == ticket).map(|(_, held)| held);
+        if let Some(accepted) = waited.or_else(|| self.sent.remove(&ticket)) {
+            self.turn_away(accepted.request, error);
+        }
+    }
+
+    /// A hand-off that waited for room, or was on its way, is done.
     pub(super) fn handed(&mut self, ticket: u64) {
+        if let Some(accepted) = self.sent.remove(&ticket) {
+            self.accept(accepted);
+        }
         if let Some((_, accepted)) = self.sending.take_if(|(held, _)| *held == ticket) {
             self.accept(accepted);
         }
@@ -193,8 +206,8 @@ impl WebTrigger {
             if let Some(ended) = self.waiting.end(&reply.event) {
                 self.answer(ended);
             }
-            let mut settlement = Settlement { taken: vec![reply.receipt], ..Settlement::default() };
-            self.desk.connection(port.connection).settle(&mut settlement)?;
+            let taken = Some((port.connection, reply.receipt));
+            self.desk.hand_over(Handoff { taken, outputs: Vec::new() })?;
         }
         Ok(())
     }

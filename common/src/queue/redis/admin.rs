@@ -1,0 +1,286 @@
+//! Queues come, go, and are looked at; so do the notes of runs.
+
+use super::entry::{bytes, items, text};
+use super::keys::beside;
+use super::{About, CAPABILITIES, OpenQueue, RedisConnection, scripts};
+use crate::clock;
+use crate::queue::{Granted, Order, QueueError, QueueId, QueueSpec, QueueStat, WhenFull, run_of};
+use redis::{Value, cmd};
+use std::collections::VecDeque;
+
+/// In the name of a reply queue that belongs to a trigger, and goes with it.
+const TRIGGERS_REPLY: &str = "._reply-";
+
+/// A reader that was not heard of for so long is gone, in milliseconds: more
+/// than a wait for messages lasts.
+const READER_GONE_MS: u64 = 5_000;
+
+/// Keys looked at by one step of a listing.
+const SCAN_COUNT: u32 = 1_000;
+
+impl OpenQueue {
+    /// Dead letters' queues are made again by those that need them, and a
+    /// trigger takes its own reply queue with it.
+    pub(super) fn is_fleeting(&self) -> bool {
+        self.name.ends_with(".dead") || self.name.contains(TRIGGERS_REPLY)
+    }
+}
+
+impl RedisConnection {
+    pub(super) fn create_queue(
+        &mut self,
+        name: &str,
+        spec: &QueueSpec,
+    ) -> Result<Granted, QueueError> {
+        if spec.order == Some(Order::Lifo) && (spec.demand || spec.capacity.is_none()) {
+            return Err(QueueError::Refused {
+                what: "a stream cannot be lifo".to_owned(),
+                alternative: "order fifo".to_owned(),
+            });
+        }
+        let stream = self.keys.stream(name);
+        let capacity = spec.capacity.unwrap_or(CAPABILITIES.capacity_default);
+        let mut create = scripts::CREATE.call(&[&stream, &beside(&stream, "about")]);
+        create.arg(&self.settings.group).arg("capacity").arg(capacity);
+        create.arg("created").arg(clock::rfc3339_now());
+        if let Some(when_full) = spec.when_full {
+            create.arg("when_full").arg(when_full.word());
+        }
+        if let Some(run) = &spec.run {
+            create.arg("run").arg(run);
+        }
+        if spec.spill.is_some() {
+            create.arg("never_blocks").arg("1");
+        }
+        match text(self.ask(&create)?).as_str() {
+            "made" => Ok(Granted { capacity, message_size: super::BODY_MAX }),
+            "exists" => Err(QueueError::Exists),
+            kind => Err(foreign(kind)),
+        }
+    }
+
+    pub(super) fn remove_queue(&mut self, name: &str) -> Result<(), QueueError> {
+        let stream = self.keys.stream(name);
+        let kind = text(self.ask(cmd("TYPE").arg(&stream))?);
+        if kind != "stream" {
+            let none = kind == "none";
+            return Err(if none { QueueError::NoSuchQueue } else { foreign(&kind) });
+        }
+        let mut remove = cmd("UNLINK");
+        remove.arg(&stream);
+        for what in ["about", "wants", "ids", "ids.old"] {
+            remove.arg(beside(&stream, what));
+        }
+        self.ask(&remove)?;
+        if run_of(name).is_some() {
+            for what in ["join:", "parts:"] {
+                let pattern = format!("{}*", escape(&beside(&stream, what)));
+                for key in self.scan(&pattern, None)? {
+                    self.ask(cmd("UNLINK").arg(key))?;
+                }
+            }
+        }
+        let gone = self.open.iter_mut().filter(|queue| queue.stream == stream);
+        gone.for_each(|queue| queue.is_gone = true);
+        Ok(())
+    }
+
+    /// Names of keys, as many steps as it takes.
+    fn scan(&mut self, pattern: &str, kind: Option<&str>) -> Result<Vec<String>, QueueError> {
+        let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(&cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_COUNT);
+            if let Some(kind) = kind {
+                scan.arg("TYPE").arg(kind);
+            }
+            let mut answer = items(self.ask(&scan)?).into_iter();
+            cursor = answer.next().map(text).unwrap_or_default();
+            keys.extend(answer.next().map(items).unwrap_or_default().into_iter().map(text));
+            if cursor == "0" || cursor.is_empty() {
+                keys.sort();
+                keys.dedup();
+                return Ok(keys);
+            }
+        }
+    }
+
+    pub(super) fn list_queues(&mut self) -> Result<Vec<QueueStat>, QueueError> {
+        let mut stats = Vec::new();
+        for stream in self.scan("*", Some("stream"))? {
+            let name = self.keys.name(&stream);
+            match self.stat_queue(&name) {
+                Ok(stat) => stats.push(stat),
+                Err(QueueError::NoSuchQueue) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        stats.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(stats)
+    }
+
+    pub(super) fn stat_queue(&mut self, name: &str) -> Result<QueueStat, QueueError> {
+        let seen = self.see(name)?;
+        let capacity = seen.about.patient_capacity.unwrap_or(0);
+        Ok(QueueStat {
+            name: name.to_owned(),
+            depth: seen.length.saturating_sub(seen.held),
+            held: seen.held,
+            capacity,
+            message_size: super::BODY_MAX,
+            readers: seen.readers,
+            run: seen.about.run.or_else(|| run_of(name).map(str::to_owned)),
+            orphaned: false,
+            created: seen.about.created,
+        })
+    }
+
+    fn see(&mut self, name: &str) -> Result<Seen, QueueError> {
+        let stream = self.keys.stream(name);
+        let mut stat = scripts::STAT.call(&[&stream, &beside(&stream, "about")]);
+        stat.arg(&self.settings.group).arg(READER_GONE_MS);
+        let mut answer = items(self.ask(&stat)?).into_iter();
+        let mut next = || answer.next().unwrap_or_default();
+        match text(next()).as_str() {
+            "stream" => {}
+            "none" => return Err(QueueError::NoSuchQueue),
+            kind => return Err(foreign(kind)),
+        }
+        let number = |value: Value| text(value).parse().unwrap_or(0);
+        Ok(Seen {
+            length: number(next()),
+            held: number(next()),
+            readers: number(next()),
+            groups: items(next()).into_iter().map(text).collect(),
+            about: about(items(next())),
+        })
+    }
+
+    pub(super) fn open_queue(&mut self, name: &str, receives: bool) -> Result<QueueId, QueueError> {
+        let seen = self.see(name)?;
+        let stream = self.keys.stream(name);
+        if receives {
+            self.check_group(&stream, &seen.groups)?;
+            let mut join = cmd("XGROUP");
+            join.arg("CREATECONSUMER").arg(&stream).arg(&self.settings.group).arg(&self.name);
+            self.ask(&join)?;
+        }
+        let opened = OpenQueue {
+            name: name.to_owned(),
+            stream,
+            receives,
+            listening: false,
+            wants: 0,
+            adopted: false,
+            inbox: VecDeque::new(),
+            about: seen.about,
+            is_gone: false,
+            otherwise: None,
+        };
+        // Places of triggers' reply queues that are gone are used again.
+        let free = self.open.iter().position(|queue| queue.is_gone && queue.is_fleeting());
+        let index = match free {
+            Some(index) if self.is_unused(QueueId(index as u32)) => {
+                self.open[index] = opened;
+                index
+            }
+            _ => {
+                self.open.push(opened);
+                self.open.len() - 1
+            }
+        };
+        self.reconnect();
+        Ok(QueueId(index as u32))
+    }
+
+    fn is_unused(&self, id: QueueId) -> bool {
+        !self.held.values().any(|held| held.queue == id) && !self.outbox.mentions(id)
+    }
+
+    /// A queue has one group: what one has done is gone for all.
+    fn check_group(&mut self, stream: &str, groups: &[String]) -> Result<(), QueueError> {
+        let ours = &self.settings.group;
+        if let Some(other) = groups.iter().find(|group| *group != ours) {
+            return Err(QueueError::Foreign {
+                what: format!("group `{other}` reads this stream, and what is done is removed"),
+                cure: format!("?group={other}, or a queue of its own"),
+            });
+        }
+        if groups.is_empty() {
+            return Err(QueueError::Foreign {
+                what: "it is a stream that these tools did not make, without a group".to_owned(),
+                cure: format!(
+                    "redis-cli XGROUP CREATE {stream} {ours} 0, if its entries may be removed"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_run(&mut self, run: &str, record: &[u8]) -> Result<(), QueueError> {
+        let key = self.keys.run(run);
+        // Answered twice after a broken connection, the second finds the first.
+        let set = cmd("SET").arg(&key).arg(record).arg("NX").take();
+        if matches!(self.ask(&set)?, Value::Nil) && self.read_run(run)?.as_deref() != Some(record) {
+            return Err(QueueError::Exists);
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_run(&mut self, run: &str) -> Result<Option<Vec<u8>>, QueueError> {
+        let key = self.keys.run(run);
+        Ok(match self.ask(cmd("GET").arg(key))? {
+            Value::Nil => None,
+            value => Some(bytes(value)),
+        })
+    }
+
+    pub(super) fn remove_run(&mut self, run: &str) -> Result<(), QueueError> {
+        let key = self.keys.run(run);
+        self.ask(cmd("UNLINK").arg(key)).map(drop)
+    }
+}
+
+/// A queue as the server shows it.
+struct Seen {
+    length: u64,
+    held: u64,
+    readers: u64,
+    groups: Vec<String>,
+    about: About,
+}
+
+fn about(fields: Vec<Value>) -> About {
+    let mut about = About::default();
+    let mut never_blocks = false;
+    for pair in fields.chunks_exact(2) {
+        let value = text(pair[1].clone());
+        match text(pair[0].clone()).as_str() {
+            "capacity" => about.patient_capacity = value.parse().ok(),
+            "when_full" => about.when_full = when_full(&value),
+            "run" => about.run = Some(value),
+            "created" => about.created = Some(value),
+            "never_blocks" => never_blocks = true,
+            _ => {}
+        }
+    }
+    about.capacity = about.patient_capacity.filter(|_| !never_blocks);
+    about
+}
+
+fn when_full(word: &str) -> Option<WhenFull> {
+    CAPABILITIES.when_full.iter().copied().find(|policy| policy.word() == word)
+}
+
+fn foreign(kind: &str) -> QueueError {
+    QueueError::Foreign {
+        what: format!("the key of that name is a {kind}, not a stream"),
+        cure: "another name".to_owned(),
+    }
+}
+
+/// A name as a pattern that matches it alone.
+fn escape(name: &str) -> String {
+    let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '\\' | '^');
+    name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}

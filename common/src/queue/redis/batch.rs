@@ -1,0 +1,429 @@
+//! Hand-offs on their way. One batch is under way at a time and what comes
+//! meanwhile gathers for the next, so that order is kept, a busy sender sends
+//! much at once, and an idle one waits for nobody.
+
+use super::keys::{beside, place};
+use super::{BODY_MAX, Expect, Held, RedisConnection, entry, scripts};
+use crate::queue::{Outgoing, QueueError, QueueId, Settled, Settlement, WhenFull};
+use redis::{Cmd, cmd};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// Most hand-offs in one batch: a script keeps all others waiting.
+const BATCH_MAX: usize = 256;
+
+/// Most bytes of bodies in one batch, unless one alone has more.
+const BATCH_BYTES_MAX: u64 = 4 << 20;
+
+/// How long one question for replicas waits, in milliseconds.
+const REPLICAS_MS: u32 = 1_000;
+
+/// What is to be sent, is under way, and has come back.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pending: VecDeque<Settlement>,
+    under_way: Option<Batch>,
+    number: u64,
+    /// Queues that had no room when they were last tried.
+    full: HashSet<QueueId>,
+    pub(super) done: Vec<u64>,
+    pub(super) void: Vec<u64>,
+    pub(super) refused: Vec<(u64, QueueError)>,
+    /// Whether the lack of replicas, or of memory, was said.
+    lack_said: bool,
+}
+
+#[derive(Debug)]
+struct Batch {
+    items: Vec<Settlement>,
+    /// The keys of the script, to know what an answer is about.
+    keys: Vec<String>,
+    packed: Vec<u8>,
+    is_sent: bool,
+    /// The answer, while replicas are waited for.
+    answer: Option<String>,
+}
+
+impl Outbox {
+    pub(super) fn blocked(&self) -> Vec<QueueId> {
+        let outputs = self.pending.iter().flat_map(|settlement| &settlement.outputs);
+        let queues: HashSet<QueueId> = outputs.map(|output| output.queue).collect();
+        queues.intersection(&self.full).copied().collect()
+    }
+
+    pub(super) fn stuck(&self) -> Vec<u64> {
+        if self.full.is_empty() {
+            return Vec::new();
+        }
+        let is_stuck = |one: &&Settlement| one.outputs.iter().any(|o| self.full.contains(&o.queue));
+        self.pending.iter().filter(is_stuck).map(|settlement| settlement.ticket).collect()
+    }
+
+    /// Whether something on its way is for this queue.
+    pub(super) fn mentions(&self, id: QueueId) -> bool {
+        let under_way = self.under_way.iter().flat_map(|batch| &batch.items);
+        let mut outputs = self.pending.iter().chain(under_way).flat_map(|item| &item.outputs);
+        outputs.any(|output| output.queue == id)
+    }
+
+    /// There may be room again.
+    pub(super) fn try_full_again(&mut self) {
+        self.full.clear();
+    }
+
+    /// The connection broke: what was under way goes out once more. The
+    /// server knows by its number whether it was done.
+    pub(super) fn send_again(&mut self) {
+        if let Some(batch) = &mut self.under_way {
+            batch.is_sent = false;
+        }
+    }
+
+    /// What goes into the next batch: in order, but around queues without
+    /// room, and in a cluster on one node.
+    fn next_items(&mut self, mut place_of: impl FnMut(&Settlement) -> String) -> Vec<Settlement> {
+        let mut closed = self.full.clone();
+        let (mut items, mut rest) = (Vec::new(), VecDeque::new());
+        let (mut bytes, mut place) = (0, None);
+        for settlement in std::mem::take(&mut self.pending) {
+            let size: u64 = settlement.outputs.iter().map(|o| o.event.body_len()).sum();
+            let is_open = settlement.outputs.iter().all(|o| !closed.contains(&o.queue));
+            let fits = items.is_empty() || bytes + size <= BATCH_BYTES_MAX;
+            let here = place_of(&settlement);
+            let is_here = place.as_ref().is_none_or(|place| *place == here);
+            if is_open && fits && is_here && items.len() < BATCH_MAX {
+                bytes += size;
+                place = Some(here);
+                items.push(settlement);
+            } else {
+                closed.extend(settlement.outputs.iter().map(|output| output.queue));
+                rest.push_back(settlement);
+            }
+        }
+        self.pending = rest;
+        items
+    }
+}
+
+impl RedisConnection {
+    pub(super) fn take_settlement(
+        &mut self,
+        settlement: &mut Settlement,
+    ) -> Result<Settled, QueueError> {
+        let largest = settlement.outputs.iter().map(|output| output.event.body_len()).max();
+        if largest.is_some_and(|largest| largest >= BODY_MAX) {
+            return Err(QueueError::Refused {
+                what: "a body of 512 MiB or more is too large for Redis".to_owned(),
+                alternative: "a smaller body, or mq:".to_owned(),
+            });
+        }
+        let taken = std::mem::take(settlement);
+        if taken.taken.is_empty() && taken.outputs.is_empty() {
+            return Ok(Settled::Done);
+        }
+        let waits = taken.outputs.iter().any(|output| self.outbox.full.contains(&output.queue));
+        self.outbox.pending.push_back(taken);
+        Ok(if waits { Settled::Waiting } else { Settled::Sent })
+    }
+
+    /// Sends the next batch, if none is under way.
+    pub(super) fn send_batch(&mut self) {
+        if !self.main.is_up() {
+            return;
+        }
+        if self.outbox.under_way.is_none() && !self.outbox.pending.is_empty() {
+            self.make_batch();
+        }
+        let Some(batch) = self.outbox.under_way.as_mut().filter(|batch| !batch.is_sent) else {
+            return;
+        };
+        batch.answer = None;
+        batch.is_sent = self.main.send_packed(&batch.packed, Expect::Batch);
+    }
+
+    fn make_batch(&mut self) {
+        let mut outbox = std::mem::take(&mut self.outbox);
+        let items = outbox.next_items(|settlement| self.place_of(settlement));
+        self.outbox = outbox;
+        if items.is_empty() {
+            return;
+        }
+        self.outbox.number += 1;
+        let (keys, packed) = match self.pack(&items) {
+            Ok(packed) => packed,
+            Err(error) => {
+                self.failed = Some(QueueError::io("reading a body")(error));
+                return;
+            }
+        };
+        let batch = Batch { items, keys, packed, is_sent: false, answer: None };
+        self.outbox.under_way = Some(batch);
+    }
+
+    /// Where a hand-off's keys are in a cluster; elsewhere all is one place.
+    fn place_of(&self, settlement: &Settlement) -> String {
+        if !self.keys.is_cluster {
+            return String::new();
+        }
+        let output = settlement.outputs.first().map(|output| output.queue);
+        let taken = settlement.taken.first().and_then(|first| Some(self.held.get(&first.0)?.queue));
+        let queue = output.or(taken).map_or(0, |queue| queue.0 as usize);
+        self.open.get(queue).map_or_else(String::new, |open| place(&open.stream).to_owned())
+    }
+
+    fn pack(&self, items: &[Settlement]) -> std::io::Result<(Vec<String>, Vec<u8>)> {
+        let mut pack = Pack::default();
+        pack.number(self.outbox.number);
+        pack.word(&self.settings.group);
+        pack.word(&self.name);
+        let first = items.first().and_then(|item| self.first_stream(item)).unwrap_or_default();
+        pack.key(beside(&first, &format!("sent.{}", self.name)));
+        for item in items {
+            self.pack_taken(&mut pack, item);
+            pack.number(item.outputs.len() as u64);
+            for output in &item.outputs {
+                self.pack_output(&mut pack, output)?;
+            }
+        }
+        Ok((pack.keys.clone(), pack.command().get_packed_command()))
+    }
+
+    fn first_stream(&self, item: &Settlement) -> Option<String> {
+        let output = item.outputs.first().map(|output| output.queue);
+        let taken = || Some(self.held.get(&item.taken.first()?.0)?.queue);
+        Some(self.open[output.or_else(taken)?.0 as usize].stream.clone())
+    }
+
+    fn pack_taken(&self, pack: &mut Pack, item: &Settlement) {
+        let held: Vec<&Held> =
+            item.taken.iter().filter_map(|receipt| self.held.get(&receipt.0)).collect();
+        pack.number(held.len() as u64);
+        for held in &held {
+            let stream = &self.open[held.queue.0 as usize].stream;
+            pack.key_number(stream.clone());
+            pack.optional_key(self.wants_of(held.queue));
+            pack.word(&held.id);
+        }
+        let fired: Vec<_> =
+            held.iter().filter_map(|held| Some((held, held.fired.as_ref()?))).collect();
+        pack.number(fired.len() as u64);
+        for (held, (key, claim, passed)) in fired {
+            let stream = &self.open[held.queue.0 as usize].stream;
+            pack.key_number(super::joins::instance(stream, key));
+            pack.key_number(super::joins::parts(stream, key));
+            pack.word(claim);
+            pack.bytes(passed.clone());
+        }
+    }
+
+    fn pack_output(&self, pack: &mut Pack, output: &Outgoing) -> std::io::Result<()> {
+        let queue = &self.open[output.queue.0 as usize];
+        pack.key_number(queue.stream.clone());
+        pack.optional_key(self.wants_of(output.queue));
+        let otherwise = queue.otherwise.map(|id| self.open[id.0 as usize].stream.clone());
+        pack.optional_key(otherwise);
+        let about = &queue.about;
+        let capacity = if self.patient { about.patient_capacity } else { about.capacity };
+        pack.number(capacity.unwrap_or(0));
+        pack.word(about.when_full.unwrap_or(WhenFull::Block).word());
+        match self.settings.drops_known_ids {
+            false => pack.number(0),
+            true => pack.key_pair(beside(&queue.stream, "ids"), beside(&queue.stream, "ids.old")),
+        }
+        let fields = entry::fields(&output.event)?;
+        pack.number(fields.len() as u64);
+        fields.into_iter().for_each(|field| pack.bytes(field));
+        Ok(())
+    }
+
+    /// The answer to a batch; with replicas it counts once they have it.
+    pub(super) fn on_batch(&mut self, answer: String) {
+        if self.settings.replicas == 0 {
+            return self.finish_batch(&answer);
+        }
+        if let Some(batch) = &mut self.outbox.under_way {
+            batch.answer = Some(answer);
+        }
+        self.wait_for_replicas();
+    }
+
+    fn wait_for_replicas(&mut self) {
+        let wait = cmd("WAIT").arg(self.settings.replicas).arg(REPLICAS_MS).take();
+        self.main.send(&wait, Expect::Replicas);
+        self.write_out();
+    }
+
+    pub(super) fn on_replicas(&mut self, count: u32) {
+        if count < self.settings.replicas {
+            self.say_lack(&format!(
+                "{count} of {} replicas have what was sent; waiting for the others",
+                self.settings.replicas
+            ));
+            return self.wait_for_replicas();
+        }
+        let answer = self.outbox.under_way.as_mut().and_then(|batch| batch.answer.take());
+        if let Some(answer) = answer {
+            self.finish_batch(&answer);
+        }
+    }
+
+    fn say_lack(&mut self, text: &str) {
+        if !std::mem::replace(&mut self.outbox.lack_said, true) {
+            self.notices.push(text.to_owned());
+        }
+    }
+
+    fn finish_batch(&mut self, answer: &str) {
+        let Some(batch) = self.outbox.under_way.take() else { return };
+        let mut stuck = Vec::new();
+        for (item, code) in batch.items.into_iter().zip(answer.split(',')) {
+            let (kind, about) = code.split_at(code.len().min(1));
+            let key = || batch.keys.get(about.parse::<usize>().unwrap_or(0).wrapping_sub(1));
+            match kind {
+                "d" => self.finish(item, false),
+                "v" => self.finish(item, true),
+                "f" => {
+                    let stream = key().cloned().unwrap_or_default();
+                    self.mark_full(|queue| queue.stream == stream);
+                    stuck.push(item);
+                }
+                "o" => {
+                    self.say_lack("the server's memory is full (maxmemory); waiting for room");
+                    self.outbox.full.extend(item.outputs.iter().map(|output| output.queue));
+                    stuck.push(item);
+                }
+                "g" => self.on_gone(item, key().cloned().unwrap_or_default()),
+                "r" => {
+                    let stream = key().cloned().unwrap_or_default();
+                    let name = self.keys.name(&stream);
+                    self.refuse(
+                        item,
+                        QueueError::Limit {
+                            limit: format!("the capacity of {name}"),
+                            cure: format!(
+                                "faas-queue get {}",
+                                crate::queue::Connection::url_of(self, &name)
+                            ),
+                        },
+                    );
+                }
+                _ => {
+                    let what = format!("the server refused a message: {about}");
+                    let cure = "redis-cli type KEY".to_owned();
+                    self.refuse(item, QueueError::Foreign { what, cure });
+                }
+            }
+        }
+        if !stuck.is_empty() {
+            self.listen_for_room();
+        }
+        stuck.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
+        self.send_batch();
+        self.write_out();
+    }
+
+    fn mark_full(&mut self, is_it: impl Fn(&super::OpenQueue) -> bool) {
+        let full = self.open.iter().enumerate().filter(|(_, queue)| is_it(queue));
+        self.outbox.full.extend(full.map(|(index, _)| QueueId(index as u32)));
+    }
+
+    fn finish(&mut self, item: Settlement, is_void: bool) {
+        for receipt in &item.taken {
+            self.held.remove(&receipt.0);
+        }
+        self.outbox.done.push(item.ticket);
+        if is_void && !item.taken.is_empty() {
+            self.outbox.void.push(item.ticket);
+        }
+    }
+
+    fn refuse(&mut self, item: Settlement, error: QueueError) {
+        self.outbox.refused.push((item.ticket, error));
+    }
+
+    /// A target is not there any more.
+    fn on_gone(&mut self, item: Settlement, stream: String) {
+        let gone = self.open.iter_mut().filter(|queue| queue.stream == stream);
+        gone.for_each(|queue| queue.is_gone = true);
+        let name = self.keys.name(&stream);
+        let error = QueueError::Removed { name: crate::queue::Connection::url_of(self, &name) };
+        if self.open.iter().any(|queue| queue.stream == stream && queue.is_fleeting()) {
+            return self.refuse(item, error);
+        }
+        self.failed = Some(error);
+        self.outbox.pending.push_front(item);
+    }
+
+    /// The script itself failed: nothing of the batch was done.
+    pub(super) fn on_batch_failed(&mut self, error: QueueError) {
+        let Some(batch) = self.outbox.under_way.take() else { return };
+        if matches!(error, QueueError::Refused { .. }) && batch.items.len() == 1 {
+            batch.items.into_iter().for_each(|item| {
+                let error = QueueError::Refused {
+                    what: "its queues are on different nodes of the cluster".to_owned(),
+                    alternative: "names with the same {tag} in them".to_owned(),
+                };
+                self.refuse(item, error);
+            });
+            return;
+        }
+        batch.items.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
+        self.failed = Some(error);
+    }
+}
+
+/// The words of a batch.
+#[derive(Default)]
+struct Pack {
+    keys: Vec<String>,
+    numbers: HashMap<String, usize>,
+    words: Vec<Vec<u8>>,
+}
+
+impl Pack {
+    fn bytes(&mut self, bytes: Vec<u8>) {
+        self.words.push(bytes);
+    }
+
+    fn word(&mut self, word: &str) {
+        self.words.push(word.as_bytes().to_vec());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.word(&number.to_string());
+    }
+
+    /// The number of a key, from 1.
+    fn key(&mut self, key: String) -> usize {
+        if let Some(number) = self.numbers.get(&key) {
+            return *number;
+        }
+        self.keys.push(key.clone());
+        self.numbers.insert(key, self.keys.len());
+        self.keys.len()
+    }
+
+    fn key_number(&mut self, key: String) {
+        let number = self.key(key);
+        self.number(number as u64);
+    }
+
+    fn optional_key(&mut self, key: Option<String>) {
+        match key {
+            Some(key) => self.key_number(key),
+            None => self.number(0),
+        }
+    }
+
+    /// Two keys that stand side by side; the number of the first.
+    fn key_pair(&mut self, first: String, second: String) {
+        let number = self.key(first);
+        self.key(second);
+        self.number(number as u64);
+    }
+
+    fn command(&self) -> Cmd {
+        let mut call = scripts::SETTLE.call(&self.keys);
+        self.words.iter().for_each(|word| _ = call.arg(word));
+        call
+    }
+}

@@ -1,0 +1,285 @@
+//! Answers and what follows from them; connections that break and come back.
+
+use super::entry::text;
+use super::link::Link;
+use super::{Expect, RedisConnection, error};
+use crate::queue::{QueueError, QueueId};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use redis::{Cmd, Value};
+use std::time::{Duration, Instant};
+
+/// How long whoever begins waits for a server.
+const BEGIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long a question waits for its answer, through a restart of the server.
+const ASK_MAX: Duration = Duration::from_secs(15);
+
+/// How long a server is away until that is said.
+const AWAY_NOTICE: Duration = Duration::from_secs(1);
+
+impl RedisConnection {
+    /// The first connection: what is wrong with it is told at once.
+    pub(super) fn begin(&mut self) -> Result<(), QueueError> {
+        let patience = Instant::now() + BEGIN_MAX;
+        let mut tries = 0;
+        loop {
+            self.reconnect();
+            self.pump();
+            if self.main.is_up() {
+                self.keys.is_cluster = self.main.server.is_cluster;
+                return Ok(());
+            }
+            if let Some(trouble) = self.main.trouble.take() {
+                tries += 1;
+                if tries >= self.settings.servers.len() || Instant::now() >= patience {
+                    return Err(trouble);
+                }
+                self.main.redial(trouble);
+            }
+            self.wait_for_answers(patience)?;
+        }
+    }
+
+    /// Sends a command and waits for its answer; other answers that come
+    /// before are dealt with. Only what may be done twice is asked.
+    pub(super) fn ask(&mut self, command: &Cmd) -> Result<Value, QueueError> {
+        let patience = Instant::now() + ASK_MAX;
+        loop {
+            let mut is_asked = self.main.is_up() && self.main.send(command, Expect::Ask);
+            self.write_out();
+            while is_asked {
+                self.pump();
+                if let Some(answer) = self.answer.take() {
+                    match answer {
+                        Value::ServerError(error) => match error::of_answer(&error) {
+                            Some(error) => return Err(error),
+                            None => self.on_trouble(&error),
+                        },
+                        answer => return Ok(answer),
+                    }
+                }
+                is_asked = self.main.expects().any(|expect| matches!(expect, Expect::Ask));
+                if is_asked {
+                    self.wait_for_answers(patience)?;
+                }
+                if Instant::now() >= patience {
+                    break;
+                }
+            }
+            if Instant::now() >= patience {
+                let trouble = self.main.trouble.take();
+                return Err(trouble.unwrap_or_else(|| {
+                    error::of_io(&std::io::ErrorKind::TimedOut.into(), false, self.settings.is_tls)
+                }));
+            }
+            self.reconnect();
+            self.pump();
+            self.wait_for_answers(patience.min(Instant::now() + Duration::from_millis(20)))?;
+        }
+    }
+
+    /// Sleeps until an answer may be there, or it is time to connect again.
+    pub(super) fn wait_for_answers(&mut self, until: Instant) -> Result<(), QueueError> {
+        self.write_out();
+        let until = self.main.retry_at().map_or(until, |at| at.min(until));
+        let left_ms = until.saturating_duration_since(Instant::now()).as_millis().clamp(1, 500);
+        let timeout = PollTimeout::from(left_ms as u16);
+        let mut fds: Vec<PollFd<'_>> = Vec::new();
+        fds.extend(self.main.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(QueueError::io("waiting for the server")(errno.into())),
+        }
+    }
+
+    /// Writes what was sent.
+    pub(super) fn write_out(&mut self) {
+        if self.main.flush().is_err() {
+            self.on_broken(true);
+        }
+        if self.reader.flush().is_err() {
+            self.on_broken(false);
+        }
+        if let Some(ear) = &mut self.ear
+            && ear.flush().is_err()
+        {
+            // It is made again when somebody waits for room.
+            self.outbox.try_full_again();
+        }
+    }
+
+    /// Deals with all that came, and sends what follows from it.
+    pub(super) fn pump(&mut self) {
+        self.reconnect();
+        loop {
+            match self.main.next(&self.settings) {
+                Ok(Some((expect, value))) => self.on_answer(expect, value),
+                Ok(None) => break,
+                Err(_) => {
+                    self.on_broken(true);
+                    break;
+                }
+            }
+        }
+        loop {
+            match self.reader.next(&self.settings) {
+                Ok(Some((expect, value))) => self.on_answer(expect, value),
+                Ok(None) => break,
+                Err(_) => {
+                    self.on_broken(false);
+                    break;
+                }
+            }
+        }
+        self.hear();
+        if self.main.is_up() && self.away_since.take().is_some_and(|(_, said)| said) {
+            self.notices.push(format!("{} is back", self.settings.url.without_query()));
+        }
+    }
+
+    /// Room in a queue that was full.
+    fn hear(&mut self) {
+        let Some(ear) = &mut self.ear else { return };
+        while let Ok(Some((_, value))) = ear.next(&self.settings) {
+            if !matches!(value, Value::ServerError(_)) {
+                self.outbox.try_full_again();
+            }
+        }
+    }
+
+    fn on_answer(&mut self, expect: Expect, value: Value) {
+        if let Value::ServerError(error) = &value {
+            match (&expect, error::of_answer(error)) {
+                (Expect::Ask, _) => self.answer = Some(value),
+                (_, None) => self.on_trouble(&error.clone()),
+                (_, Some(error)) => self.on_error(expect, error),
+            }
+            return;
+        }
+        match expect {
+            Expect::Nothing | Expect::Keep => {}
+            Expect::Ask => self.answer = Some(value),
+            Expect::Batch => self.on_batch(text(value)),
+            Expect::Replicas => self.on_replicas(text(value).parse().unwrap_or(0)),
+            Expect::Read(queues) => self.on_read(queues, value),
+            Expect::Wait(_) => self.on_wait(value),
+            Expect::Adopt(queue) => self.on_adopt(queue, value),
+            Expect::There(queue) => self.on_there(queue, text(value) != "0"),
+        }
+    }
+
+    /// A command went wrong in a way that will not pass.
+    fn on_error(&mut self, expect: Expect, error: QueueError) {
+        match (expect, error) {
+            (Expect::Batch, error) => self.on_batch_failed(error),
+            (Expect::Read(queues) | Expect::Wait(queues), QueueError::NoSuchQueue) => {
+                self.forget_asked(true);
+                self.forget_asked(false);
+                let looks: Vec<Cmd> = queues
+                    .iter()
+                    .map(|id| redis::cmd("EXISTS").arg(&self.queue(*id).stream).take())
+                    .collect();
+                for (id, look) in queues.into_iter().zip(looks) {
+                    self.main.send(&look, Expect::There(id));
+                }
+            }
+            // It is seen by the look that follows.
+            (_, QueueError::NoSuchQueue) => {}
+            (Expect::Keep | Expect::Nothing, _) => {}
+            (_, error) => self.failed = Some(error),
+        }
+    }
+
+    /// Whether a queue is still there.
+    fn on_there(&mut self, id: QueueId, is_there: bool) {
+        let queue = self.queue(id);
+        if is_there {
+            // A stream that came back, or was made again, has readers again.
+            return;
+        }
+        queue.is_gone = true;
+        if queue.receives || !queue.is_fleeting() {
+            let name = self.name_of_queue(id);
+            self.failed = Some(QueueError::Removed { name });
+        }
+    }
+
+    pub(super) fn name_of_queue(&self, id: QueueId) -> String {
+        let name = &self.open[id.0 as usize].name;
+        crate::queue::Connection::url_of(self, name)
+    }
+
+    /// An answer that says: not here, or not now.
+    fn on_trouble(&mut self, error: &redis::ServerError) {
+        if let Some((host, port)) = moved_to(error) {
+            self.settings.servers = vec![(host, port)];
+        }
+        let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
+        let trouble = || QueueError::Unreachable {
+            what: format!("the server says: {}", said.trim()),
+            cure: "the same in a moment".to_owned(),
+        };
+        self.main.redial(trouble());
+        self.reader.redial(trouble());
+        self.on_broken(true);
+        self.on_broken(false);
+    }
+
+    fn on_broken(&mut self, was_main: bool) {
+        self.forget_asked(was_main);
+        if was_main {
+            self.outbox.send_again();
+            self.away_since.get_or_insert((Instant::now(), false));
+        }
+    }
+
+    /// Makes connections that are not there.
+    pub(super) fn reconnect(&mut self) {
+        let _ = self.main.dial(&self.settings);
+        let receives = self.open.iter().any(|queue| queue.receives);
+        if receives {
+            let _ = self.reader.dial(&self.settings);
+        }
+        if let Some(ear) = &mut self.ear
+            && ear.dial(&self.settings) == Ok(true)
+        {
+            let channel = format!("faas.room.{}", self.name);
+            ear.send(redis::cmd("SUBSCRIBE").arg(channel), Expect::Nothing);
+        }
+    }
+
+    /// Somebody waits for room: listen for it.
+    pub(super) fn listen_for_room(&mut self) {
+        if self.ear.is_some() {
+            return;
+        }
+        let Ok(mut ear) = Link::new(&self.settings, false) else { return };
+        if let Some((poller, base)) = &self.poller {
+            ear.attach(poller.clone(), base | 2);
+        }
+        self.ear = Some(ear);
+        self.reconnect();
+        self.write_out();
+    }
+
+    /// Says once that the server is away.
+    pub(super) fn tell_away(&mut self) {
+        let Some((since, said)) = &mut self.away_since else { return };
+        if since.elapsed() >= AWAY_NOTICE && !std::mem::replace(said, true) {
+            let why = self.main.trouble.as_ref().map_or_else(String::new, ToString::to_string);
+            self.notices.push(format!(
+                "{} is away: {why}; waiting for it",
+                self.settings.url.without_query()
+            ));
+        }
+    }
+}
+
+/// `MOVED 3999 127.0.0.1:6381`: where a cluster keeps the keys.
+fn moved_to(error: &redis::ServerError) -> Option<(String, u16)> {
+    if error.code() != "MOVED" {
+        return None;
+    }
+    let (host, port) = error.details()?.split(' ').nth(1)?.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}

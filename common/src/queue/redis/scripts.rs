@@ -1,0 +1,42 @@
+//! What the server does in one step, as scripts.
+
+use redis::{Cmd, cmd};
+use std::sync::LazyLock;
+
+/// One script.
+pub(super) struct Script {
+    pub(super) source: &'static str,
+    hash: LazyLock<String>,
+}
+
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        pub(super) static $name: Script = Script {
+            source: include_str!(concat!("scripts/", $file)),
+            hash: LazyLock::new(|| {
+                redis::Script::new(include_str!(concat!("scripts/", $file))).get_hash().to_owned()
+            }),
+        };
+    };
+}
+
+script!(SETTLE, "settle.lua");
+script!(GATHER, "gather.lua");
+script!(ADOPT, "adopt.lua");
+script!(CLAIM, "claim.lua");
+script!(LEAVE, "leave.lua");
+script!(CREATE, "create.lua");
+script!(STAT, "stat.lua");
+
+/// All of them: loaded whenever a connection begins.
+pub(super) static ALL: [&Script; 7] = [&SETTLE, &GATHER, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT];
+
+impl Script {
+    /// A call of it on these keys; arguments follow.
+    pub(super) fn call<K: redis::ToRedisArgs>(&self, keys: &[K]) -> Cmd {
+        let mut call = cmd("EVALSHA");
+        call.arg(self.hash.as_str()).arg(keys.len());
+        keys.iter().for_each(|key| _ = call.arg(key));
+        call
+    }
+}

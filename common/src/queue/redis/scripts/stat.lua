@@ -1,0 +1,22 @@
+-- What a queue looks like: kind, length, groups with what they hold, what we
+-- noted about it, and the readers heard of lately.
+-- KEYS stream, about; ARGV group, idle in ms that counts as gone
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'stream' then return { kind } end
+local readers, held, groups = 0, 0, {}
+for _, one in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local group = {}
+  for i = 1, #one, 2 do group[one[i]] = one[i + 1] end
+  groups[#groups + 1] = group['name']
+  if group['name'] == ARGV[1] then held = group['pending'] end
+end
+if #groups > 0 then
+  for _, one in ipairs(redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local reader = {}
+    if type(one) == 'table' then
+      for i = 1, #one, 2 do reader[one[i]] = one[i + 1] end
+      if reader['idle'] and reader['idle'] < tonumber(ARGV[2]) then readers = readers + 1 end
+    end
+  end
+end
+return { kind, redis.call('XLEN', KEYS[1]), held, readers, groups, redis.call('HGETALL', KEYS[2]) }
