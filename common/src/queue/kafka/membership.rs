@@ -1,0 +1,331 @@
+//! A reader as a member of its group: which partitions are its own, and what
+//! it says of them to the next owner.
+
+use super::bell;
+use super::context::{self, Change, Context};
+use super::faults;
+use super::mark::Mark;
+use super::part::Part;
+use super::reader::{Held, Reader};
+use crate::queue::QueueError;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+/// How long a finished message that nobody waits for may stay uncommitted.
+const COMMIT_INTERVAL_MS: u64 = 100;
+/// How long after one that failed the next commit is tried.
+const COMMIT_AGAIN_MS: u64 = 50;
+/// How long a commit may take until it counts as failed.
+const COMMIT_MAX_MS: u64 = 30_000;
+/// How long a partition that was asked back is kept for a last commit.
+const FAREWELL_MAX_MS: u64 = 3_000;
+/// How long brokers may take to say how far a partition is done.
+const ASK_MAX: Duration = Duration::from_secs(5);
+
+/// A settlement that waits until what it took is committed.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) ticket: u64,
+    pub(super) partition: i32,
+    pub(super) epoch: u64,
+    pub(super) change: u64,
+}
+
+/// Partitions that were asked back.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) partitions: Vec<i32>,
+    pub(super) deadline: Instant,
+    pub(super) said: bool,
+}
+
+impl Reader {
+    pub(super) fn changed(&mut self, change: Change) -> Result<(), QueueError> {
+        match change {
+            Change::Assigned(partitions) => {
+                self.to_begin.extend(partitions);
+                self.begin()?;
+            }
+            Change::Revoked { partitions, lost } => self.revoked(partitions, lost),
+            Change::Committed(_) | Change::CommitFailed(_) if self.is_outdated() => {}
+            Change::Committed(each) => self.committed(&each)?,
+            Change::CommitFailed(code) => self.commit_failed(code)?,
+        }
+        Ok(())
+    }
+
+    /// Begins with partitions where their owners before left them.
+    pub(super) fn begin(&mut self) -> Result<(), QueueError> {
+        if self.to_begin.is_empty() {
+            // An assignment without partitions wants an answer too.
+            self.answer_with(&TopicPartitionList::new());
+            return Ok(());
+        }
+        let Some(consumer) = &self.consumer else { return Ok(()) };
+        let left = match how_left(consumer, &self.topic, &self.to_begin) {
+            Ok(left) => left,
+            Err(error) if faults::code(&error).is_some_and(faults::passes) => return Ok(()),
+            Err(error) => return Err(faults::of(&error, &self.url)),
+        };
+        self.to_begin.clear();
+        let mut list = TopicPartitionList::with_capacity(left.len());
+        for (partition, prefix, mark) in left {
+            self.epochs += 1;
+            let part = Part::new(self.epochs, prefix, &mark);
+            let mut element = list.add_partition(&self.topic, partition);
+            // An offset of a broker's is one.
+            let _ = element.set_offset(Offset::Offset(part.progress.prefix()));
+            self.parts.insert(partition, part);
+        }
+        self.answer_with(&list);
+        Ok(())
+    }
+
+    /// Whether an answer is to a commit that was given up: answers come in
+    /// the order of the commits, and only the last one is waited for.
+    fn is_outdated(&mut self) -> bool {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        self.unanswered > 0
+    }
+
+    fn answer_with(&self, list: &TopicPartitionList) {
+        if let Some(consumer) = &self.consumer {
+            // It fails when the partitions are lost again; then they are revoked.
+            let _ = context::take_on(consumer, list);
+        }
+    }
+
+    fn revoked(&mut self, partitions: Vec<i32>, lost: bool) {
+        self.to_begin.retain(|partition| !partitions.contains(partition));
+        // Two at once can only be when the first is overtaken by a loss.
+        if let Some(leaving) = self.leaving.take() {
+            self.give_up(&leaving.partitions);
+        }
+        if lost || partitions.is_empty() {
+            self.give_up(&partitions);
+            return;
+        }
+        for partition in &partitions {
+            if let Some(part) = self.parts.get_mut(partition) {
+                part.leaving = true;
+            }
+        }
+        let deadline = Instant::now() + Duration::from_millis(FAREWELL_MAX_MS);
+        self.leaving = Some(Leaving { partitions, deadline, said: false });
+    }
+
+    fn give_up(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            self.parts.remove(partition);
+        }
+        self.sweep();
+        if let Some(consumer) = &self.consumer {
+            // It fails when they were never begun, or are lost.
+            let _ = context::give_up(consumer, &named(&self.topic, partitions));
+        }
+    }
+
+    fn committed(&mut self, each: &[(i32, Option<RDKafkaErrorCode>)]) -> Result<(), QueueError> {
+        let Some((what, _)) = self.committing.take() else { return Ok(()) };
+        for one in &what {
+            let failure = each.iter().find(|(partition, _)| *partition == one.partition);
+            match failure.and_then(|(_, failure)| *failure) {
+                Some(code) => self.commit_failed(code)?,
+                None => {
+                    let part = self.parts.get_mut(&one.partition);
+                    if let Some(part) = part.filter(|part| part.epoch == one.epoch) {
+                        part.committed(one);
+                    }
+                }
+            }
+        }
+        self.sweep();
+        Ok(())
+    }
+
+    /// A commit that failed is tried again for as long as the partition is
+    /// ours; when it is not, we are told.
+    fn commit_failed(&mut self, code: RDKafkaErrorCode) -> Result<(), QueueError> {
+        self.committing = None;
+        self.commit_after = Instant::now() + Duration::from_millis(COMMIT_AGAIN_MS);
+        match faults::of_code(code, &self.url) {
+            error @ (QueueError::NotAllowed { .. } | QueueError::Refused { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts the commit that is due, and gives up what was asked back.
+    pub(super) fn go_on(&mut self) -> Result<(), QueueError> {
+        let now = Instant::now();
+        let late = |since: Instant| now - since > Duration::from_millis(COMMIT_MAX_MS);
+        if self.committing.as_ref().is_some_and(|(_, since)| late(*since)) {
+            self.committing = None;
+        }
+        if self.committing.is_some() || self.in_transaction {
+            self.leave_when_late(now);
+            return Ok(());
+        }
+        if let Some(leaving) = &mut self.leaving {
+            if leaving.said || now >= leaving.deadline {
+                let partitions = std::mem::take(&mut leaving.partitions);
+                self.leaving = None;
+                self.give_up(&partitions);
+            } else {
+                leaving.said = true;
+                let partitions = leaving.partitions.clone();
+                self.commit(|partition, _| partitions.contains(&partition), false);
+            }
+            return Ok(());
+        }
+        if now >= self.commit_after && self.is_commit_due(now) {
+            self.commit(|_, part| part.is_dirty(), true);
+        }
+        Ok(())
+    }
+
+    fn leave_when_late(&mut self, now: Instant) {
+        if self.leaving.as_ref().is_some_and(|leaving| now >= leaving.deadline)
+            && let Some(leaving) = self.leaving.take()
+        {
+            self.committing = None;
+            self.give_up(&leaving.partitions);
+        }
+    }
+
+    fn is_commit_due(&self, now: Instant) -> bool {
+        let pressing = self.parts.values().any(|part| part.is_dirty() && part.is_pressing());
+        let interval = Duration::from_millis(COMMIT_INTERVAL_MS);
+        let dirty = || self.parts.values().any(Part::is_dirty);
+        pressing || !self.waiters.is_empty() || (now >= self.commit_after + interval && dirty())
+    }
+
+    fn commit(&mut self, which: impl Fn(i32, &Part) -> bool, owned: bool) {
+        let Some(consumer) = &self.consumer else { return };
+        let mut list = TopicPartitionList::new();
+        let mut what = Vec::new();
+        for (&partition, part) in self.parts.iter().filter(|(p, part)| which(**p, part)) {
+            let mut element = list.add_partition(&self.topic, partition);
+            let _ = element.set_offset(Offset::Offset(part.progress.prefix()));
+            element.set_metadata(part.progress.mark(owned).print());
+            what.push(part.committing(partition));
+        }
+        if what.is_empty() {
+            return;
+        }
+        self.commit_after = Instant::now();
+        // It fails only once the consumer is closed.
+        if bell::commit(consumer, &list).is_ok() {
+            self.unanswered += 1;
+            self.committing = Some((what, Instant::now()));
+        }
+    }
+
+    /// Remembers that a ticket waits until a change is committed.
+    pub(super) fn wait(&mut self, ticket: u64, held: &Held, change: u64) {
+        let Held { partition, epoch, .. } = *held;
+        self.waiters.push(Waiter { ticket, partition, epoch, change });
+    }
+
+    /// Lets go of tickets that need not wait any more.
+    fn sweep(&mut self) {
+        let (parts, released) = (&self.parts, &mut self.released);
+        self.waiters.retain(|waiter| {
+            let part = parts.get(&waiter.partition).filter(|part| part.epoch == waiter.epoch);
+            let waits = part.is_some_and(|part| !part.is_committed(waiter.change));
+            if !waits {
+                released.push((waiter.ticket, part.is_none()));
+            }
+            waits
+        });
+    }
+
+    /// Tickets that need not wait any more; `true` when what they took
+    /// belongs to somebody else now.
+    pub(super) fn take_released(&mut self) -> Vec<(u64, bool)> {
+        self.sweep();
+        std::mem::take(&mut self.released)
+    }
+
+    /// Says for the last time how far all is done.
+    pub(super) fn begin_farewell(&mut self) {
+        self.committing = None;
+        self.commit(|_, _| true, false);
+    }
+
+    /// Whether that was heard.
+    pub(super) fn is_heard(&mut self) -> bool {
+        let Some(consumer) = &self.consumer else { return true };
+        let _ = consumer.poll(Duration::ZERO);
+        for change in consumer.context().take_changes() {
+            match change {
+                Change::Committed(_) | Change::CommitFailed(_) if self.is_outdated() => {}
+                Change::Committed(_) | Change::CommitFailed(_) => self.committing = None,
+                Change::Assigned(partitions) => self.to_begin.extend(partitions),
+                Change::Revoked { partitions, .. } => self.revoked(partitions, true),
+            }
+        }
+        self.committing.is_none()
+    }
+
+    /// Begins to leave the group.
+    pub(super) fn begin_close(&mut self) {
+        // librdkafka waits for an answer to what it told before.
+        if let Some(leaving) = self.leaving.take() {
+            self.give_up(&leaving.partitions);
+        }
+        if !self.to_begin.is_empty() {
+            self.answer_with(&named(&self.topic, &self.to_begin));
+        }
+        if let Some(consumer) = &self.consumer {
+            context::begin_close(consumer);
+        }
+    }
+
+    /// Leaves the group, at the latest at `deadline`.
+    pub(super) fn end_close(&mut self, deadline: Instant) {
+        if let Some(consumer) = self.consumer.take() {
+            context::end_close(consumer, deadline);
+        }
+    }
+}
+
+/// Partitions of a topic as a list.
+pub(super) fn named(topic: &str, partitions: &[i32]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    list
+}
+
+/// How far partitions are done: prefix and mark, or their first offset.
+fn how_left(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partitions: &[i32],
+) -> KafkaResult<Vec<(i32, i64, Mark)>> {
+    let mut left = Vec::with_capacity(partitions.len());
+    let mut fresh = Vec::new();
+    let committed = consumer.committed_offsets(named(topic, partitions), ASK_MAX)?;
+    for element in committed.elements() {
+        element.error()?;
+        match element.offset() {
+            Offset::Offset(prefix) => {
+                left.push((element.partition(), prefix, Mark::parse(element.metadata())));
+            }
+            _ => fresh.push(element.partition()),
+        }
+    }
+    if !fresh.is_empty() {
+        let mut first = named(topic, &fresh);
+        first.set_all_offsets(Offset::Beginning)?;
+        for element in consumer.offsets_for_times(first, ASK_MAX)?.elements() {
+            element.error()?;
+            let Offset::Offset(prefix) = element.offset() else { continue };
+            left.push((element.partition(), prefix, Mark::default()));
+        }
+    }
+    Ok(left)
+}

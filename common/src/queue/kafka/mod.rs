@@ -1,0 +1,496 @@
+//! Apache Kafka: topics as queues, groups as competing readers.
+//!
+//! Kafka keeps one number for each partition and group: all before it is
+//! done. Messages are done here in any order, so what is done beyond that
+//! number stands in a note beside it ([`mark`]). A partition has one owner at
+//! a time; the note also says whether that owner died at work, so that a
+//! message that kills its worker is found: after a death the first message
+//! that is not done is worked on alone.
+
+mod admin;
+mod bell;
+mod context;
+mod depth;
+mod exact;
+mod faults;
+mod gathering;
+pub mod mark;
+mod membership;
+mod part;
+pub mod progress;
+mod reader;
+mod record;
+mod settings;
+mod transactor;
+mod writer;
+
+use super::gather::{Arrival, Gathered};
+use super::{
+    Capabilities, Connection, Flaws, Granted, Order, Outgoing, QueueError, QueueId, QueueSpec,
+    QueueStat, QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+};
+use crate::clock::unix_us;
+use crate::event::Event;
+use crate::limits::DRAIN_MAX_MS;
+use crate::poll::{Interest, Poller, Ready};
+use admin::Admin;
+use bell::Bell;
+use context::Notes;
+use exact::Exact;
+use gathering::Fate;
+use reader::{Held, Reader};
+use record::Record;
+use settings::Settings;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use transactor::Transactor;
+use writer::Writer;
+
+/// What these queues can do.
+pub static CAPABILITIES: Capabilities = Capabilities {
+    scheme: "kafka",
+    title: "Apache Kafka topics",
+    between_processes: true,
+    orders: &[Order::Fifo],
+    when_full: &[WhenFull::Block],
+    capacity_default: u64::MAX,
+    waiting: Waiting::Any,
+    acknowledge: false,
+    delayed: false,
+    peek: false,
+    replay: true,
+    atomic_settle: false,
+    gather: true,
+    on_one_host: false,
+    bounded: false,
+    counts_held: false,
+    queues_tested: Some(200),
+    process_killed: Flaws { may_lose: false, may_duplicate: true },
+    host_lost: Flaws { may_lose: false, may_duplicate: true },
+};
+
+/// A connection to the brokers of one cluster.
+pub struct KafkaConnection {
+    settings: Settings,
+    notes: Notes,
+    bell: Bell,
+    admin: Admin,
+    open: Vec<Open>,
+    readers: Vec<Reader>,
+    held: HashMap<u64, Held>,
+    next_receipt: u64,
+    sending: Sending,
+    /// Tickets that are done; `true` when what they took was not ours any more.
+    ready: Vec<(u64, bool)>,
+    /// How many commits a ticket still waits for, and whether one was in vain.
+    awaited: HashMap<u64, (usize, bool)>,
+    voided: Vec<u64>,
+}
+
+/// A topic that is open.
+struct Open {
+    topic: Arc<str>,
+    reader: Option<usize>,
+    /// Largest record it takes.
+    record_max: u64,
+}
+
+/// How settlements go out.
+enum Sending {
+    /// Outputs first, then what was taken is done.
+    AtLeastOnce {
+        /// Made with the first topic to send to.
+        writer: Option<Writer>,
+        /// What is done once a ticket's outputs have arrived.
+        jobs: HashMap<u64, Vec<Held>>,
+    },
+    /// All of it as transactions.
+    ExactlyOnce(Box<Exact>),
+}
+
+/// Connects to the brokers of a URL.
+///
+/// # Errors
+/// None answers, they do not let us, or the URL has options that there are
+/// not.
+pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
+    let settings = Settings::read(url)?;
+    let notes = Notes::default();
+    let admin = Admin::connect(&settings, &notes)?;
+    Ok(Box::new(KafkaConnection {
+        settings,
+        notes,
+        bell: Bell::new()?,
+        admin,
+        open: Vec::new(),
+        readers: Vec::new(),
+        held: HashMap::new(),
+        next_receipt: 0,
+        sending: Sending::AtLeastOnce { writer: None, jobs: HashMap::new() },
+        ready: Vec::new(),
+        awaited: HashMap::new(),
+        voided: Vec::new(),
+    }))
+}
+
+impl KafkaConnection {
+    fn topic(&self, queue: QueueId) -> &Open {
+        &self.open[queue.0 as usize]
+    }
+
+    fn reader(&mut self, queue: QueueId) -> Result<&mut Reader, QueueError> {
+        let index = self.topic(queue).reader.ok_or(QueueError::NoSuchQueue)?;
+        Ok(&mut self.readers[index])
+    }
+
+    fn enter(&mut self, open: Open) -> QueueId {
+        self.open.push(open);
+        QueueId(self.open.len() as u32 - 1)
+    }
+
+    fn record(&self, output: &Outgoing) -> Result<Record, QueueError> {
+        let open = self.topic(output.queue);
+        let record = Record::of_event(&output.event, output.queue, open.topic.clone())?;
+        let (topic, size, max) = (&open.topic, record.size(), open.record_max);
+        if size <= max {
+            return Ok(record);
+        }
+        Err(QueueError::Refused {
+            what: format!("{topic}: takes records up to {max} bytes, not {size}"),
+            alternative: format!(
+                "kafka-configs.sh --topic {topic} --alter --add-config max.message.bytes=..."
+            ),
+        })
+    }
+
+    /// What was taken is done; the ticket is when that is committed.
+    fn finish(&mut self, ticket: u64, held: &[Held]) {
+        for one in held {
+            let reader = &mut self.readers[one.reader];
+            self.awaited.entry(ticket).or_default().0 += 1;
+            // What is not ours any more is let go of as such.
+            let change = reader.part(one).map_or(0, |part| part.finish(one.offset, &one.fate));
+            reader.wait(ticket, one, change);
+        }
+    }
+
+    /// The outputs of a ticket have arrived: what it took is done, and nobody
+    /// waits until that is committed.
+    fn arrived(&mut self, ticket: u64, held: &[Held]) {
+        let mut void = false;
+        for one in held {
+            match self.readers[one.reader].part(one) {
+                Some(part) => {
+                    part.finish(one.offset, &one.fate);
+                }
+                None => void = true,
+            }
+        }
+        self.ready.push((ticket, void));
+    }
+
+    /// Takes in all that came: acknowledgements, answers to commits, ends of
+    /// transactions, partitions that come and go.
+    fn turn(&mut self) -> Result<(), QueueError> {
+        let mut arrived = Vec::new();
+        match &mut self.sending {
+            Sending::AtLeastOnce { writer: Some(writer), jobs } => {
+                let mut tickets = Vec::new();
+                writer.poll(&self.settings, &mut tickets)?;
+                let job = |ticket: u64| (ticket, jobs.remove(&ticket).unwrap_or_default());
+                arrived.extend(tickets.into_iter().map(job));
+            }
+            Sending::AtLeastOnce { writer: None, .. } => {}
+            Sending::ExactlyOnce(exact) => exact.look(&mut self.readers, &mut self.ready)?,
+        }
+        for (ticket, held) in arrived {
+            self.arrived(ticket, &held);
+        }
+        for reader in &mut self.readers {
+            reader.look_if_rung()?;
+            for (ticket, void) in reader.take_released() {
+                let awaited = self.awaited.entry(ticket).or_default();
+                awaited.0 = awaited.0.saturating_sub(1);
+                awaited.1 |= void;
+                if awaited.0 == 0 {
+                    self.ready.push((ticket, awaited.1));
+                    self.awaited.remove(&ticket);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        ticket: u64,
+        records: Vec<Record>,
+        held: Vec<Held>,
+    ) -> Result<(), QueueError> {
+        match &mut self.sending {
+            Sending::ExactlyOnce(exact) => exact.add(ticket, records, held),
+            Sending::AtLeastOnce { .. } if records.is_empty() => self.finish(ticket, &held),
+            Sending::AtLeastOnce { writer, jobs } => {
+                let new = match writer.take() {
+                    Some(writer) => writer,
+                    None => Writer::new(&self.settings, &self.notes, &self.bell)?,
+                };
+                jobs.insert(ticket, held);
+                writer.insert(new).send(ticket, records, &self.settings)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection for KafkaConnection {
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn create(&mut self, name: &str, spec: &QueueSpec) -> Result<Granted, QueueError> {
+        self.admin.create(name, spec)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), QueueError> {
+        self.admin.remove(name)
+    }
+
+    fn list(&mut self) -> Result<Vec<QueueStat>, QueueError> {
+        self.admin.list()
+    }
+
+    fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
+        self.admin.stat(name)
+    }
+
+    fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {
+        if !self.admin.exists(name)? {
+            return Err(QueueError::NoSuchQueue);
+        }
+        if let Sending::AtLeastOnce { writer: writer @ None, .. } = &mut self.sending {
+            *writer = Some(Writer::new(&self.settings, &self.notes, &self.bell)?);
+        }
+        let record_max = self.admin.message_size(name)?;
+        Ok(self.enter(Open { topic: Arc::from(name), reader: None, record_max }))
+    }
+
+    fn open_receive(&mut self, name: &str) -> Result<QueueId, QueueError> {
+        if !self.admin.exists(name)? {
+            return Err(QueueError::NoSuchQueue);
+        }
+        let exact = matches!(self.sending, Sending::ExactlyOnce(_));
+        let reader = Reader::join(&self.settings, name, exact, &self.notes, &self.bell)?;
+        self.readers.push(reader);
+        let reader = Some(self.readers.len() - 1);
+        Ok(self.enter(Open { topic: Arc::from(name), reader, record_max: 0 }))
+    }
+
+    fn attach(&mut self, poller: Rc<Poller>, base: u64) {
+        // An eventfd can always be waited on.
+        let _ = poller.add(&self.bell, base, Interest::Read);
+    }
+
+    fn listen(&mut self, queue: QueueId, on: bool) -> Result<(), QueueError> {
+        self.reader(queue)?.listening = on;
+        Ok(())
+    }
+
+    fn try_receive(
+        &mut self,
+        queue: QueueId,
+        max: usize,
+        into: &mut Vec<Taken>,
+    ) -> Result<(), QueueError> {
+        let index = self.topic(queue).reader.ok_or(QueueError::NoSuchQueue)?;
+        if std::mem::take(&mut self.readers[index].doubted) {
+            let topic = self.readers[index].topic.clone();
+            if !self.admin.exists(&topic)? {
+                return Err(QueueError::Removed { name: self.settings.url_of(&topic) });
+            }
+        }
+        let Self { readers, held, next_receipt, .. } = self;
+        readers[index].take(max, |letter, attempts, epoch| {
+            *next_receipt += 1;
+            let receipt = Receipt(*next_receipt);
+            let (partition, offset) = (letter.partition, letter.offset);
+            let one = Held { reader: index, partition, epoch, offset, fate: Fate::Free };
+            held.insert(receipt.0, one);
+            let (event, fault) = (letter.event, letter.fault);
+            into.push(Taken { receipt, queue, event, attempts, fault });
+        })
+    }
+
+    /// Nothing to do: what is committed says that somebody is at work.
+    fn count_attempt(&mut self, _receipt: Receipt) {}
+
+    fn gather(
+        &mut self,
+        receipt: Receipt,
+        mut arrival: Arrival,
+        part: &Event,
+    ) -> Result<Gathered<Event>, QueueError> {
+        let held = self.held.get_mut(&receipt.0).ok_or(QueueError::NoSuchQueue)?;
+        // Whoever has the partition now reads the part too.
+        let Some(home) = self.readers[held.reader].part(held) else { return Ok(Gathered::Kept) };
+        arrival.claim = format!("{}-{}", held.partition, held.offset);
+        home.has_joins();
+        let (gathered, fate) = home.gathering.arrive(&arrival, held.offset, part);
+        held.fate = fate;
+        Ok(gathered)
+    }
+
+    fn settle(&mut self, settlement: &mut Settlement) -> Result<Settled, QueueError> {
+        let records = settlement.outputs.iter().map(|output| self.record(output));
+        let records = records.collect::<Result<Vec<_>, _>>()?;
+        let Settlement { ticket, taken, .. } = std::mem::take(settlement);
+        let mut held: Vec<Held> =
+            taken.iter().filter_map(|receipt| self.held.remove(&receipt.0)).collect();
+        let mut void = false;
+        for one in &held {
+            match self.readers[one.reader].part(one) {
+                Some(part) => part.came_back(),
+                None => void = true,
+            }
+        }
+        if void {
+            self.ready.push((ticket, true));
+            self.bell.ring();
+            return Ok(Settled::Sent);
+        }
+        // A part that a join keeps is done with the join.
+        held.retain(|one| one.fate != Fate::Held);
+        if held.is_empty() && records.is_empty() {
+            return Ok(Settled::Done);
+        }
+        self.send(ticket, records, held)?;
+        Ok(Settled::Sent)
+    }
+
+    fn flush(&mut self) -> Result<(), QueueError> {
+        for reader in &mut self.readers {
+            reader.go_on()?;
+        }
+        match &mut self.sending {
+            Sending::AtLeastOnce { .. } => Ok(()),
+            Sending::ExactlyOnce(exact) => {
+                exact.start_when_due(&self.settings, &mut self.readers, &mut self.ready)
+            }
+        }
+    }
+
+    fn exactly_once(&mut self) -> Result<(), QueueError> {
+        if matches!(self.sending, Sending::ExactlyOnce(_)) {
+            return Ok(());
+        }
+        if !self.open.is_empty() {
+            return Err(QueueError::Refused {
+                what: "something is open already".to_owned(),
+                alternative: "to ask for exactly-once first".to_owned(),
+            });
+        }
+        let transactor = Transactor::start(&self.settings, &self.notes, &self.bell)?;
+        self.sending = Sending::ExactlyOnce(Box::new(Exact::new(transactor)));
+        Ok(())
+    }
+
+    fn resume(&mut self, done: &mut Vec<u64>) -> Result<(), QueueError> {
+        self.turn()?;
+        for (ticket, void) in self.ready.drain(..) {
+            done.push(ticket);
+            if void {
+                self.voided.push(ticket);
+            }
+        }
+        Ok(())
+    }
+
+    fn blocked(&self) -> Vec<QueueId> {
+        match &self.sending {
+            Sending::AtLeastOnce { writer: Some(writer), .. } => writer.blocked(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn stuck(&self) -> Vec<u64> {
+        match &self.sending {
+            Sending::AtLeastOnce { writer: Some(writer), .. } => writer.stuck(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn voided(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.voided)
+    }
+
+    fn note_run(&mut self, run: &str, record: &[u8]) -> Result<(), QueueError> {
+        self.admin.note_run(run, record)
+    }
+
+    fn run_note(&mut self, run: &str) -> Result<Option<Vec<u8>>, QueueError> {
+        self.admin.run_note(run)
+    }
+
+    fn forget_run(&mut self, run: &str) -> Result<(), QueueError> {
+        self.admin.forget_run(run)
+    }
+
+    fn on_ready(&mut self, _ready: Ready) {
+        self.bell.answer();
+    }
+
+    fn has_more(&self) -> bool {
+        self.readers.iter().any(|reader| reader.listening && reader.ready() > 0)
+    }
+
+    fn is_there(&self, queue: QueueId) -> bool {
+        self.admin.is_there(&self.topic(queue).topic)
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        self.notes.take()
+    }
+
+    fn look_after(&mut self) -> Result<(), QueueError> {
+        self.admin.serve();
+        let now_us = unix_us();
+        for reader in &mut self.readers {
+            reader.look_after(now_us)?;
+        }
+        Ok(())
+    }
+
+    fn name_of(&self, queue: QueueId) -> String {
+        self.topic(queue).topic.to_string()
+    }
+
+    fn url_of(&self, name: &str) -> String {
+        self.settings.url_of(name)
+    }
+}
+
+impl Drop for KafkaConnection {
+    /// Says how far all is done, and leaves, so that others go on at once.
+    fn drop(&mut self) {
+        let max = Duration::from_millis(DRAIN_MAX_MS);
+        let deadline = Instant::now() + max;
+        match &mut self.sending {
+            Sending::AtLeastOnce { writer: Some(writer), .. } => writer.drain(deadline),
+            Sending::AtLeastOnce { writer: None, .. } => {}
+            Sending::ExactlyOnce(exact) => exact.finish(max, &mut self.readers, &mut self.ready),
+        }
+        // What has arrived by now is done; a failure leaves it to be done again.
+        let _ = self.turn();
+        let deadline = Instant::now() + max;
+        self.readers.iter_mut().for_each(Reader::begin_farewell);
+        while !self.readers.iter_mut().all(Reader::is_heard) && Instant::now() < deadline {
+            self.bell.wait(2);
+            self.bell.answer();
+        }
+        let deadline = Instant::now() + max;
+        self.readers.iter_mut().for_each(Reader::begin_close);
+        self.readers.iter_mut().for_each(|reader| reader.end_close(deadline));
+    }
+}

@@ -1,0 +1,214 @@
+//! One partition that is read here: what came, what was handed out, and how
+//! far its progress is committed.
+
+use super::gathering::{Fate, Gathering};
+use super::mark::Mark;
+use super::progress::{GAP_MAX, Progress, Sight};
+use super::record::Letter;
+use std::collections::VecDeque;
+
+/// Most ranges beyond the prefix where every one must fit in the mark.
+const RANGES_MAX: usize = 200;
+
+/// A partition.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Which of its assignments to this process: receipts of others are void.
+    pub(super) epoch: u64,
+    pub(super) progress: Progress,
+    pub(super) gathering: Gathering,
+    /// Messages that were read and not handed out.
+    pub(super) waiting: VecDeque<Letter>,
+    /// How many are handed out and not settled.
+    out: usize,
+    /// Whether the brokers know that somebody works on it; nothing is handed
+    /// out before.
+    claimed: bool,
+    /// Whether they do not know yet that the first message killed nobody.
+    careful: bool,
+    /// It was asked back, and is to be given up.
+    pub(super) leaving: bool,
+    pub(super) paused: bool,
+    /// Set once parts of joins came: they wait for others behind them.
+    joins: bool,
+    /// Changes of the progress, and how many of them are committed.
+    changes: u64,
+    committed: u64,
+}
+
+/// What of a partition is being committed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Committing {
+    pub(super) partition: i32,
+    pub(super) epoch: u64,
+    changes: u64,
+    takeovers: u32,
+}
+
+impl Part {
+    /// A partition as its owner before left it.
+    pub(super) fn new(epoch: u64, prefix: i64, mark: &Mark) -> Self {
+        let progress = Progress::taken_over(prefix, mark);
+        Self {
+            epoch,
+            careful: progress.takeovers() > 0,
+            progress,
+            gathering: Gathering::default(),
+            waiting: VecDeque::new(),
+            out: 0,
+            claimed: false,
+            leaving: false,
+            paused: false,
+            joins: false,
+            changes: 1,
+            committed: 0,
+        }
+    }
+
+    /// Takes in a message that was read. `false`: the partition began anew,
+    /// and what is out of it means nothing any more.
+    pub(super) fn read(&mut self, letter: Letter) -> bool {
+        let prefix = self.progress.prefix();
+        let sight = self.progress.saw(letter.offset);
+        if self.progress.prefix() != prefix {
+            self.changes += 1;
+        }
+        match sight {
+            Sight::Done => {}
+            Sight::New => self.waiting.push_back(letter),
+            Sight::Restarted => {
+                self.waiting.clear();
+                self.waiting.push_back(letter);
+                self.gathering = Gathering::default();
+                self.out = 0;
+            }
+        }
+        sight != Sight::Restarted
+    }
+
+    /// Whether the next message can be handed out. `exact`: nothing that is
+    /// done may be forgotten.
+    fn is_open(&self, exact: bool) -> bool {
+        let Some(first) = self.waiting.front() else { return false };
+        if !self.claimed || self.leaving {
+            return false;
+        }
+        if self.progress.takeovers() > 0 {
+            return self.out == 0;
+        }
+        let near = first.offset - self.progress.prefix() < GAP_MAX;
+        let fits = !exact || self.progress.ranges() < RANGES_MAX;
+        !self.careful && (self.joins || (near && fits))
+    }
+
+    /// How many messages can be handed out, one after the other.
+    pub(super) fn ready(&self, exact: bool) -> usize {
+        match self.is_open(exact) {
+            false => 0,
+            true if self.progress.takeovers() > 0 => 1,
+            true => self.waiting.len(),
+        }
+    }
+
+    /// Hands out the next message, and how many died of it.
+    pub(super) fn take(&mut self, exact: bool) -> Option<(Letter, u32)> {
+        if !self.is_open(exact) {
+            return None;
+        }
+        let letter = self.waiting.pop_front()?;
+        self.out += 1;
+        Some((letter, self.progress.takeovers()))
+    }
+
+    /// Something that was handed out is settled, whatever becomes of its
+    /// offset: it killed nobody.
+    pub(super) fn came_back(&mut self) {
+        self.out = self.out.saturating_sub(1);
+        if self.progress.takeovers() > 0 {
+            self.progress.absolve();
+            self.careful = true;
+            self.changes += 1;
+        }
+    }
+
+    /// Parts of joins come through here.
+    pub(super) fn has_joins(&mut self) {
+        self.joins = true;
+    }
+
+    /// Offsets that are done with a message.
+    pub(super) fn offsets(&self, offset: i64, fate: &Fate) -> Vec<i64> {
+        match fate {
+            Fate::Held => Vec::new(),
+            Fate::Free => vec![offset],
+            Fate::Ends { key, .. } => {
+                let mut offsets = self.gathering.held(key);
+                offsets.push(offset);
+                offsets
+            }
+        }
+    }
+
+    /// A message is done. Returns the number of the change, for whoever waits
+    /// until it is committed.
+    pub(super) fn finish(&mut self, offset: i64, fate: &Fate) -> u64 {
+        for offset in self.offsets(offset, fate) {
+            self.progress.finish(offset);
+        }
+        if let Fate::Ends { key, claim } = fate {
+            self.gathering.end(key, claim);
+        }
+        if *fate != Fate::Held {
+            self.changes += 1;
+        }
+        self.changes
+    }
+
+    /// Offsets that no join waits for any more are done.
+    pub(super) fn let_go(&mut self, now_us: u64) {
+        for offset in self.gathering.let_go(now_us) {
+            self.progress.finish(offset);
+            self.changes += 1;
+        }
+    }
+
+    /// Whether all changes up to this one are committed.
+    pub(super) fn is_committed(&self, change: u64) -> bool {
+        self.committed >= change
+    }
+
+    /// Whether something is not committed.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.changes > self.committed
+    }
+
+    /// Whether messages wait for a commit.
+    pub(super) fn is_pressing(&self) -> bool {
+        !self.claimed || (self.careful && self.progress.takeovers() == 0)
+    }
+
+    /// What is committed now.
+    pub(super) fn committing(&self, partition: i32) -> Committing {
+        Committing {
+            partition,
+            epoch: self.epoch,
+            changes: self.changes,
+            takeovers: self.progress.takeovers(),
+        }
+    }
+
+    /// It is committed.
+    pub(super) fn committed(&mut self, what: &Committing) {
+        self.committed = self.committed.max(what.changes);
+        self.claimed = true;
+        if what.takeovers == 0 {
+            self.careful = false;
+        }
+    }
+
+    /// A message is done, and a transaction has committed it already.
+    pub(super) fn finish_committed(&mut self, offset: i64, fate: &Fate) {
+        let before = self.changes;
+        self.committed += self.finish(offset, fate) - before;
+    }
+}

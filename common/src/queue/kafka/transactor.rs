@@ -1,0 +1,303 @@
+//! Exactly once: outputs and how far their inputs are done go out together,
+//! as one transaction. A thread does it, for every step of a transaction
+//! waits for the brokers; one transaction at a time, and what is settled
+//! meanwhile gathers for the next.
+
+use super::bell::{Bell, Wire};
+use super::context::{Context, Notes};
+use super::faults;
+use super::record::Record;
+use super::settings::Settings;
+use crate::queue::QueueError;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How long one step may take until it is asked for again.
+const STEP_MAX: Duration = Duration::from_secs(10);
+/// How often a step is asked for again.
+const STEPS_MAX: u32 = 6;
+/// How long after a failure the next transaction begins.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// What goes into one transaction.
+pub(super) struct Batch {
+    /// What is sent, settlement by settlement.
+    pub(super) records: Vec<Arc<Vec<Record>>>,
+    /// How far what was taken is done, group by group.
+    pub(super) offsets: Vec<(TopicPartitionList, ConsumerGroupMetadata)>,
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It took effect.
+    Committed,
+    /// It did not, and may with the memberships of now.
+    Again,
+    /// It cannot.
+    Failed(QueueError),
+}
+
+enum Order {
+    Run(Batch),
+    RingIn(Duration),
+}
+
+/// The thread that does transactions, from outside.
+pub(super) struct Transactor {
+    orders: Sender<Order>,
+    answers: Receiver<Outcome>,
+}
+
+impl Transactor {
+    /// Starts the thread; returns once the brokers know the producer.
+    ///
+    /// # Errors
+    /// They do not answer, or do not let us.
+    pub(super) fn start(
+        settings: &Settings,
+        notes: &Notes,
+        bell: &Bell,
+    ) -> Result<Self, QueueError> {
+        let (orders, to_do) = channel();
+        let (done, answers) = channel();
+        let (started, start) = channel();
+        let (settings, notes, bell) = (settings.clone(), notes.clone(), bell.clone());
+        let worker = Worker { settings, notes, bell, orders: to_do, answers: done, sender: None };
+        std::thread::Builder::new()
+            .name("transactions".to_owned())
+            .spawn(move || worker.work(&started))
+            .map_err(QueueError::io("starting a thread"))?;
+        start.recv().unwrap_or_else(|_| Err(gone()))?;
+        Ok(Self { orders, answers })
+    }
+
+    /// Does a transaction.
+    ///
+    /// # Errors
+    /// The thread is gone.
+    pub(super) fn run(&self, batch: Batch) -> Result<(), QueueError> {
+        self.orders.send(Order::Run(batch)).map_err(|_| gone())
+    }
+
+    /// Rings the bell after a while.
+    pub(super) fn ring_in(&self, wait: Duration) {
+        // With the thread gone the next transaction says so.
+        let _ = self.orders.send(Order::RingIn(wait));
+    }
+
+    /// What became of the transaction, if it is over.
+    pub(super) fn answer(&self) -> Option<Outcome> {
+        self.answers.try_recv().ok()
+    }
+
+    /// The same, and waits for it.
+    pub(super) fn last_answer(&self, max: Duration) -> Option<Outcome> {
+        self.answers.recv_timeout(max).ok()
+    }
+}
+
+fn gone() -> QueueError {
+    QueueError::Unreachable {
+        what: "the transactions have ended".to_owned(),
+        cure: "start again: nothing that was taken is lost".to_owned(),
+    }
+}
+
+/// A producer with a name of its own for its transactions.
+struct TransactionalSender {
+    /// Goes before the producer does.
+    _wire: Wire,
+    producer: BaseProducer<Context>,
+    bell: Bell,
+}
+
+/// Why a transaction did not take effect.
+enum Trouble {
+    Step(KafkaError),
+    Record(RDKafkaErrorCode, Arc<str>),
+}
+
+impl From<KafkaError> for Trouble {
+    fn from(error: KafkaError) -> Self {
+        Self::Step(error)
+    }
+}
+
+struct Worker {
+    settings: Settings,
+    notes: Notes,
+    bell: Bell,
+    orders: Receiver<Order>,
+    answers: Sender<Outcome>,
+    sender: Option<TransactionalSender>,
+}
+
+impl Worker {
+    fn work(mut self, started: &Sender<Result<(), QueueError>>) {
+        let ready = self.prepare();
+        let failed = ready.is_err();
+        if started.send(ready).is_err() || failed {
+            return;
+        }
+        let mut next = self.orders.recv().ok();
+        while let Some(order) = next {
+            next = match order {
+                Order::RingIn(wait) => self.ring_in(wait),
+                Order::Run(batch) => {
+                    let outcome = self.run(&batch);
+                    let heard = self.answers.send(outcome).is_ok();
+                    self.bell.ring();
+                    if heard { self.orders.recv().ok() } else { None }
+                }
+            };
+        }
+    }
+
+    fn ring_in(&self, wait: Duration) -> Option<Order> {
+        match self.orders.recv_timeout(wait) {
+            Ok(order) => Some(order),
+            Err(RecvTimeoutError::Timeout) => {
+                self.bell.ring();
+                self.orders.recv().ok()
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Makes the producer, if there is none or the last one was shut out.
+    fn prepare(&mut self) -> Result<(), QueueError> {
+        if self.sender.is_some() {
+            return Ok(());
+        }
+        let url = self.settings.url_of("");
+        let id = format!("faas-{:016x}", crate::clock::random_u64());
+        let producer: BaseProducer<Context> = self
+            .settings
+            .transacting(&id)
+            .create_with_context(Context::new(&self.notes))
+            .map_err(|error| faults::of(&error, &url))?;
+        let bell = Bell::new()?;
+        let wire = Wire::new(&producer, &bell);
+        persist(|| producer.init_transactions(STEP_MAX))
+            .map_err(|error| faults::of(&error, &url))?;
+        self.sender = Some(TransactionalSender { _wire: wire, producer, bell });
+        Ok(())
+    }
+
+    fn run(&mut self, batch: &Batch) -> Outcome {
+        if let Err(error) = self.prepare() {
+            return Outcome::Failed(error);
+        }
+        let Some(sender) = &self.sender else { return Outcome::Again };
+        match sender.attempt(batch) {
+            Ok(()) => Outcome::Committed,
+            Err(trouble) => self.recover(&trouble),
+        }
+    }
+
+    /// After a failure: takes back what was begun, with a new producer where
+    /// the old one is shut out.
+    fn recover(&mut self, trouble: &Trouble) -> Outcome {
+        if let Some(sender) = &self.sender
+            && !sender.take_back()
+        {
+            self.sender = None;
+        }
+        let (code, topic) = match trouble {
+            Trouble::Step(error) => (faults::code(error), ""),
+            Trouble::Record(code, topic) => (Some(*code), &**topic),
+        };
+        let url = self.settings.url_of(topic);
+        match code.map(|code| faults::of_code(code, &url)) {
+            Some(
+                error @ (QueueError::NotAllowed { .. }
+                | QueueError::Refused { .. }
+                | QueueError::Removed { .. }),
+            ) => Outcome::Failed(error),
+            _ => {
+                std::thread::sleep(AGAIN_AFTER);
+                Outcome::Again
+            }
+        }
+    }
+}
+
+impl TransactionalSender {
+    fn attempt(&self, batch: &Batch) -> Result<(), Trouble> {
+        self.producer.begin_transaction()?;
+        for record in batch.records.iter().flat_map(|records| records.iter()) {
+            self.send(record)?;
+        }
+        while self.producer.in_flight_count() > 0 {
+            self.bell.wait(10);
+            self.serve()?;
+        }
+        self.serve()?;
+        for (offsets, group) in &batch.offsets {
+            persist(|| self.producer.send_offsets_to_transaction(offsets, group, STEP_MAX))?;
+        }
+        Ok(persist(|| self.producer.commit_transaction(STEP_MAX))?)
+    }
+
+    fn send(&self, record: &Record) -> Result<(), Trouble> {
+        loop {
+            match record.send(&self.producer, 0) {
+                Ok(()) => return Ok(()),
+                Err(RDKafkaErrorCode::QueueFull) => {
+                    self.bell.wait(10);
+                    self.serve()?;
+                }
+                Err(code) => return Err(Trouble::Record(code, record.topic.clone())),
+            }
+        }
+    }
+
+    /// Takes in acknowledgements.
+    fn serve(&self) -> Result<(), Trouble> {
+        self.bell.answer();
+        let context = self.producer.context();
+        loop {
+            let served = context.served();
+            self.producer.poll(Duration::ZERO);
+            if context.served() == served {
+                break;
+            }
+        }
+        match context.take_acks().into_iter().find_map(|ack| ack.failure) {
+            Some((code, topic)) => Err(Trouble::Record(code, Arc::from(topic))),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes back what was begun; `false` when the producer is of no use any
+    /// more.
+    fn take_back(&self) -> bool {
+        if self.producer.client().fatal_error().is_some() {
+            return false;
+        }
+        let aborted = persist(|| self.producer.abort_transaction(STEP_MAX));
+        // What was purged is of no interest.
+        let _ = self.serve();
+        aborted.is_ok()
+    }
+}
+
+/// Asks for a step again for as long as that can help.
+fn persist(mut step: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+    let begin = Instant::now();
+    for _ in 1..STEPS_MAX {
+        match step() {
+            Err(KafkaError::Transaction(error))
+                if error.is_retriable() && begin.elapsed() < STEP_MAX * STEPS_MAX => {}
+            other => return other,
+        }
+        std::thread::sleep(AGAIN_AFTER);
+    }
+    step()
+}
