@@ -24,12 +24,18 @@ pub trait Fixture: Clone + Send + 'static {
         Duration::ZERO
     }
 
+    /// How long nothing must have come after something did, until that was
+    /// all.
+    fn quiet(&self) -> Duration {
+        self.patience()
+    }
+
     /// A connection with a poller of its own.
     fn user(&self) -> User {
         let mut connection = self.connect();
         let poller = Rc::new(Poller::new().expect("a poller"));
         connection.attach(poller.clone(), 0);
-        User { connection, poller, patience: self.patience() }
+        User { connection, poller, patience: self.patience(), quiet: self.quiet() }
     }
 }
 
@@ -38,6 +44,7 @@ pub struct User {
     pub connection: Box<dyn Connection>,
     pub poller: Rc<Poller>,
     patience: Duration,
+    quiet: Duration,
 }
 
 /// How long an answer may take.
@@ -110,10 +117,13 @@ impl User {
     }
 
     pub fn take(&mut self, queue: QueueId, max: usize) -> Vec<Taken> {
-        let (mut taken, until) = (Vec::new(), Instant::now() + self.patience);
+        let (mut taken, mut until) = (Vec::new(), Instant::now() + self.patience);
         loop {
-            let left = max - taken.len();
+            let (left, before) = (max - taken.len(), taken.len());
             self.connection.try_receive(queue, left, &mut taken).expect("it receives");
+            if taken.len() > before {
+                until = Instant::now() + self.quiet;
+            }
             if taken.len() == max || Instant::now() >= until {
                 break;
             }
@@ -275,5 +285,35 @@ impl Fixture for Redis {
 
     fn patience(&self) -> Duration {
         Duration::from_millis(150)
+    }
+}
+
+/// The topics of a cluster: one prefix for each fixture, one broker for all.
+#[derive(Clone)]
+pub struct Kafka {
+    prefix: String,
+    cleaner: std::sync::Arc<Sweeper>,
+}
+
+impl Fixture for Kafka {
+    fn new() -> Self {
+        let cleaner = Sweeper::new(&faas_tests::services::shared_kafka());
+        Self { prefix: cleaner.prefix.clone(), cleaner }
+    }
+
+    fn connect(&self) -> Box<dyn Connection> {
+        connect(&self.cleaner.url.with_option("partitions", "2")).expect("a connection")
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(8)
+    }
+
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(400)
     }
 }

@@ -7,7 +7,7 @@ mod joins;
 mod order;
 mod sizes;
 
-use fixture::{Fixture, Mem, Mq, Redis};
+use fixture::{Fixture, Kafka, Mem, Mq, Redis};
 
 /// Makes a module of tests for each middleware.
 macro_rules! suite {
@@ -60,4 +60,5 @@ suites! {
     mem: Mem,
     mq: Mq,
     redis: Redis,
+    kafka: Kafka,
 }

@@ -92,6 +92,10 @@ pub fn a_busy_reader_is_not_woken<F: Fixture>(middleware: &F) {
     let name = middleware.name("busy");
     let (mut busy, mut free) = (middleware.user(), middleware.user());
     free.create(&name, &QueueSpec::default());
+    if free.connection.capabilities().waiting == Waiting::ByPartition {
+        println!("a message is for the reader of its partition, busy or not");
+        return;
+    }
     let (from_busy, from_free) = (busy.receiver(&name), free.receiver(&name));
     busy.connection.listen(from_busy, true).expect("it listens");
     free.connection.listen(from_free, true).expect("it listens");

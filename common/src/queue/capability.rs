@@ -35,6 +35,8 @@ pub enum Waiting {
     FirstCome,
     /// Any of them.
     Any,
+    /// The one that has the message's partition.
+    ByPartition,
 }
 
 /// What may go wrong with a message under one kind of fault.
@@ -121,6 +123,7 @@ pub fn table_rows(of: &[&Capabilities]) -> Vec<Vec<String>> {
         ("waiting readers", |c| match c.waiting {
             Waiting::FirstCome => "first come, first served".into(),
             Waiting::Any => "any".into(),
+            Waiting::ByPartition => "who has the partition".into(),
         }),
         ("acknowledge each", |c| yes(c.acknowledge)),
         ("delayed delivery", |c| yes(c.delayed)),

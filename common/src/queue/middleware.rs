@@ -1,7 +1,7 @@
 //! The table of middlewares. Adding one is a folder beside this file and a
 //! line in [`MIDDLEWARES`].
 
-use super::{Capabilities, Connection, QueueError, QueueUrl, mem, mqueue, redis};
+use super::{Capabilities, Connection, QueueError, QueueUrl, kafka, mem, mqueue, redis};
 
 /// One line of the table.
 pub struct Middleware {
@@ -16,6 +16,7 @@ pub static MIDDLEWARES: &[Middleware] = &[
     Middleware { capabilities: &mqueue::CAPABILITIES, connect: mqueue::connect },
     Middleware { capabilities: &redis::CAPABILITIES, connect: redis::connect },
     Middleware { capabilities: &redis::CAPABILITIES_TLS, connect: redis::connect },
+    Middleware { capabilities: &kafka::CAPABILITIES, connect: kafka::connect },
     Middleware { capabilities: &mem::CAPABILITIES, connect: mem::connect },
 ];
 

@@ -7,6 +7,7 @@ mod capability;
 mod desk;
 mod error;
 pub mod gather;
+pub mod kafka;
 pub mod mem;
 mod middleware;
 pub mod mqueue;

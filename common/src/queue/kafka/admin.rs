@@ -398,6 +398,9 @@ fn check_name(name: &str) -> Result<(), QueueError> {
     })
 }
 
+/// What an administrator's request came to, for one topic.
+type TopicAnswer = Result<String, (String, RDKafkaErrorCode)>;
+
 fn check_demands(spec: &QueueSpec) -> Result<(), QueueError> {
     let refuse = |what: &str, alternative: &str| {
         Err(QueueError::Refused { what: what.to_owned(), alternative: alternative.to_owned() })
@@ -414,10 +417,7 @@ fn check_demands(spec: &QueueSpec) -> Result<(), QueueError> {
     Ok(())
 }
 
-fn one_result(
-    done: Result<Vec<Result<String, (String, RDKafkaErrorCode)>>, QueueError>,
-    url: &str,
-) -> Result<(), QueueError> {
+fn one_result(done: Result<Vec<TopicAnswer>, QueueError>, url: &str) -> Result<(), QueueError> {
     match done?.into_iter().next() {
         Some(Err((_, code))) => Err(faults::of_code(code, url)),
         _ => Ok(()),

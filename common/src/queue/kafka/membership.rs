@@ -11,6 +11,7 @@ use crate::queue::QueueError;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How long a finished message that nobody waits for may stay uncommitted.
@@ -175,12 +176,12 @@ impl Reader {
             } else {
                 leaving.said = true;
                 let partitions = leaving.partitions.clone();
-                self.commit(|partition, _| partitions.contains(&partition), false);
+                self.commit(|partition, _| partitions.contains(&partition), |_| false);
             }
             return Ok(());
         }
         if now >= self.commit_after && self.is_commit_due(now) {
-            self.commit(|_, part| part.is_dirty(), true);
+            self.commit(|_, part| part.is_dirty(), |_| true);
         }
         Ok(())
     }
@@ -201,14 +202,14 @@ impl Reader {
         pressing || !self.waiters.is_empty() || (now >= self.commit_after + interval && dirty())
     }
 
-    fn commit(&mut self, which: impl Fn(i32, &Part) -> bool, owned: bool) {
+    fn commit(&mut self, which: impl Fn(i32, &Part) -> bool, owned: impl Fn(i32) -> bool) {
         let Some(consumer) = &self.consumer else { return };
         let mut list = TopicPartitionList::new();
         let mut what = Vec::new();
         for (&partition, part) in self.parts.iter().filter(|(p, part)| which(**p, part)) {
             let mut element = list.add_partition(&self.topic, partition);
             let _ = element.set_offset(Offset::Offset(part.progress.prefix()));
-            element.set_metadata(part.progress.mark(owned).print());
+            element.set_metadata(part.progress.mark(owned(partition)).print());
             what.push(part.committing(partition));
         }
         if what.is_empty() {
@@ -249,9 +250,10 @@ impl Reader {
     }
 
     /// Says for the last time how far all is done.
-    pub(super) fn begin_farewell(&mut self) {
+    /// Where work was left in the middle, the next owner is to know.
+    pub(super) fn begin_farewell(&mut self, left: &BTreeSet<i32>) {
         self.committing = None;
-        self.commit(|_, _| true, false);
+        self.commit(|_, _| true, |partition| left.contains(&partition));
     }
 
     /// Whether that was heard.

@@ -56,12 +56,14 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     orders: &[Order::Fifo],
     when_full: &[WhenFull::Block],
     capacity_default: u64::MAX,
-    waiting: Waiting::Any,
+    waiting: Waiting::ByPartition,
     acknowledge: false,
     delayed: false,
     peek: false,
     replay: true,
     atomic_settle: false,
+    exactly_once: true,
+    drops_known_ids: false,
     gather: true,
     on_one_host: false,
     bounded: false,
@@ -87,6 +89,8 @@ pub struct KafkaConnection {
     /// How many commits a ticket still waits for, and whether one was in vain.
     awaited: HashMap<u64, (usize, bool)>,
     voided: Vec<u64>,
+    /// What went wrong while answers were taken in.
+    failed: Option<QueueError>,
 }
 
 /// A topic that is open.
@@ -132,6 +136,7 @@ pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
         ready: Vec::new(),
         awaited: HashMap::new(),
         voided: Vec::new(),
+        failed: None,
     }))
 }
 
@@ -294,7 +299,7 @@ impl Connection for KafkaConnection {
     }
 
     fn listen(&mut self, queue: QueueId, on: bool) -> Result<(), QueueError> {
-        self.reader(queue)?.listening = on;
+        self.reader(queue)?.listen(on);
         Ok(())
     }
 
@@ -316,15 +321,21 @@ impl Connection for KafkaConnection {
             *next_receipt += 1;
             let receipt = Receipt(*next_receipt);
             let (partition, offset) = (letter.partition, letter.offset);
-            let one = Held { reader: index, partition, epoch, offset, fate: Fate::Free };
+            let fate = Fate::Free;
+            let one = Held { reader: index, partition, epoch, offset, fate, started: false };
             held.insert(receipt.0, one);
             let (event, fault) = (letter.event, letter.fault);
             into.push(Taken { receipt, queue, event, attempts, fault });
         })
     }
 
-    /// Nothing to do: what is committed says that somebody is at work.
-    fn count_attempt(&mut self, _receipt: Receipt) {}
+    /// What is committed says that somebody is at work; a reader that leaves
+    /// in the middle of it leaves that word.
+    fn count_attempt(&mut self, receipt: Receipt) {
+        if let Some(held) = self.held.get_mut(&receipt.0) {
+            held.started = true;
+        }
+    }
 
     fn gather(
         &mut self,
@@ -397,6 +408,7 @@ impl Connection for KafkaConnection {
     }
 
     fn resume(&mut self, done: &mut Vec<u64>) -> Result<(), QueueError> {
+        self.failed.take().map_or(Ok(()), Err)?;
         self.turn()?;
         for (ticket, void) in self.ready.drain(..) {
             done.push(ticket);
@@ -439,6 +451,9 @@ impl Connection for KafkaConnection {
 
     fn on_ready(&mut self, _ready: Ready) {
         self.bell.answer();
+        if let Err(error) = self.turn() {
+            self.failed.get_or_insert(error);
+        }
     }
 
     fn has_more(&self) -> bool {
@@ -484,7 +499,11 @@ impl Drop for KafkaConnection {
         // What has arrived by now is done; a failure leaves it to be done again.
         let _ = self.turn();
         let deadline = Instant::now() + max;
-        self.readers.iter_mut().for_each(Reader::begin_farewell);
+        for (index, reader) in self.readers.iter_mut().enumerate() {
+            let is_started = |held: &&Held| held.reader == index && held.started;
+            let started = self.held.values().filter(is_started);
+            reader.begin_farewell(&started.map(|held| held.partition).collect());
+        }
         while !self.readers.iter_mut().all(Reader::is_heard) && Instant::now() < deadline {
             self.bell.wait(2);
             self.bell.answer();

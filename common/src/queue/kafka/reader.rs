@@ -33,6 +33,8 @@ pub(super) struct Held {
     pub(super) epoch: u64,
     pub(super) offset: i64,
     pub(super) fate: Fate,
+    /// Whether a worker was started for it.
+    pub(super) started: bool,
 }
 
 /// A consumer of one topic.
@@ -147,6 +149,15 @@ impl Reader {
             }
         }
         self.go_on()
+    }
+
+    /// Whether the caller wants to be woken.
+    pub(super) fn listen(&mut self, on: bool) {
+        self.listening = on;
+        if on {
+            self.wanted_at = Instant::now();
+            self.pause_or_resume();
+        }
     }
 
     /// How many messages could be handed out now.

@@ -72,14 +72,6 @@ impl RedisConnection {
             remove.arg(beside(&stream, what));
         }
         self.ask(&remove)?;
-        if run_of(name).is_some() {
-            for what in ["join:", "parts:"] {
-                let pattern = format!("{}*", escape(&beside(&stream, what)));
-                for key in self.scan(&pattern, None)? {
-                    self.ask(cmd("UNLINK").arg(key))?;
-                }
-            }
-        }
         let gone = self.open.iter_mut().filter(|queue| queue.stream == stream);
         gone.for_each(|queue| queue.is_gone = true);
         Ok(())
@@ -237,7 +229,14 @@ impl RedisConnection {
 
     pub(super) fn remove_run(&mut self, run: &str) -> Result<(), QueueError> {
         let key = self.keys.run(run);
-        self.ask(cmd("UNLINK").arg(key)).map(drop)
+        self.ask(cmd("UNLINK").arg(key))?;
+        // Tables of joins and the like, beside queues that are gone.
+        let beside = if self.keys.is_cluster { "}*:*" } else { ".*}:*" };
+        let pattern = format!("{{faas.{}{beside}", escape(run));
+        for some in self.scan(&pattern, None)?.chunks(256) {
+            self.ask(cmd("UNLINK").arg(some))?;
+        }
+        Ok(())
     }
 }
 
