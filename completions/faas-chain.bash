@@ -77,12 +77,20 @@ _faas__chain() {
             return 0
             ;;
         faas__subcmd__chain__subcmd__check)
-            opts="-o -h --output --help"
+            opts="-o -h --via --deliver --output --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --via)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deliver)
+                    COMPREPLY=($(compgen -W "at-most-once at-least-once exactly-once" -- "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -219,13 +227,17 @@ _faas__chain() {
             return 0
             ;;
         faas__subcmd__chain__subcmd__plan)
-            opts="-h --run --events --help"
+            opts="-h --run --via --events --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -241,13 +253,17 @@ _faas__chain() {
             return 0
             ;;
         faas__subcmd__chain__subcmd__run)
-            opts="-i -o -q -v -h --run --invokers --resume --redrive --deliver --max-in-flight --dead --input --output --exact --max-line --quiet --verbose --help"
+            opts="-i -o -q -v -h --run --via --invokers --resume --redrive --deliver --max-in-flight --dead --input --output --exact --max-line --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -36,10 +36,15 @@ complete -c faas-chain -n "__fish_faas_chain_needs_command" -f -a "graph" -d 'Dr
 complete -c faas-chain -n "__fish_faas_chain_needs_command" -f -a "test" -d 'Run one function alone on the events of stdin, without queues'
 complete -c faas-chain -n "__fish_faas_chain_needs_command" -f -a "run" -d 'Run the chain on the events of stdin'
 complete -c faas-chain -n "__fish_faas_chain_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand check" -l via -d 'Where its queues would be, instead of what it says of `*`' -r
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand check" -l deliver -d 'How often a message may be delivered [default: what the chain says]' -r -f -a "at-most-once\t'Settled before the function runs: never twice, perhaps not at all'
+at-least-once\t'Settled when its outputs have arrived: perhaps twice'
+exactly-once\t'Inside the middleware, where it can'"
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand check" -s o -l output -d 'Shape of the answer' -r -f -a "table\t'A table'
 json\t'A JSON object a line'"
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand plan" -l run -d 'Name of the run [default: chosen]' -r
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand plan" -l via -d 'Where its queues are, instead of what the chain says of `*`' -r
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand plan" -l events -d 'File of events for the trigger; name one to paste the commands into a terminal [default: stdin]' -r -F
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand graph" -s o -l output -d 'Language of the drawing' -r -f -a "mermaid\t'Mermaid, for Markdown'
@@ -61,6 +66,7 @@ complete -c faas-chain -n "__fish_faas_chain_using_subcommand test" -l exact -d 
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand test" -s q -l quiet -d 'Only failures on stderr'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l run -d 'Name of the run [default: chosen]' -r
+complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l via -d 'Where its queues are, instead of what the chain says of `*`' -r
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l invokers -d 'Start N invokers that serve all functions [default: one for each function]' -r
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l resume -d 'Pick up a run whose runner was killed: collect what is under way; no new events are read' -r
 complete -c faas-chain -n "__fish_faas_chain_using_subcommand run" -l redrive -d 'Run the dead letters of this file instead of stdin, each from the function that failed' -r -F

@@ -23,7 +23,7 @@ _faas__invoke() {
 
     case "${cmd}" in
         faas__invoke)
-            opts="-j -k -n -i -o -q -v -h -V --from --to --dead --jobs --timeout --retries --backoff --keep-order --deliver --emit --worker --url --pipeline --ahead --keep --event --count --idle --chain --run --functions --input --output --exact --max-line --ready-fd --report-fd --quiet --verbose --generate --help --version"
+            opts="-j -k -n -i -o -q -v -h -V --from --to --dead --jobs --timeout --retries --backoff --keep-order --deliver --emit --worker --url --pipeline --ahead --keep --event --count --idle --chain --run --via --functions --input --output --exact --max-line --ready-fd --report-fd --quiet --verbose --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -102,6 +102,10 @@ _faas__invoke() {
                     return 0
                     ;;
                 --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

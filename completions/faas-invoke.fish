@@ -23,6 +23,7 @@ complete -c faas-invoke -s n -l count -d 'Stop after this many messages' -r
 complete -c faas-invoke -l idle -d 'Stop after this long without a message' -r
 complete -c faas-invoke -l chain -d 'Serve functions of this chain file' -r -F
 complete -c faas-invoke -l run -d 'The open run to join' -r
+complete -c faas-invoke -l via -d 'Where the run is, instead of what the chain says of `*`' -r
 complete -c faas-invoke -l functions -d 'Serve only these functions [default: all]' -r
 complete -c faas-invoke -s i -l input -d 'Shape of stdin' -r -f -a "auto\t'A line is an envelope if it is a JSON object with `specversion`; any other line is a bare body'
 json\t'Each line is an envelope'

@@ -263,7 +263,7 @@ _faas__queue() {
             return 0
             ;;
         faas__subcmd__queue__subcmd__new)
-            opts="-h --capacity --size --chain --run --help"
+            opts="-h --capacity --size --chain --run --via --order --when-full --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -283,6 +283,18 @@ _faas__queue() {
                     ;;
                 --run)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --order)
+                    COMPREPLY=($(compgen -W "fifo lifo" -- "${cur}"))
+                    return 0
+                    ;;
+                --when-full)
+                    COMPREPLY=($(compgen -W "block reject drop-oldest drop-newest" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -335,13 +347,17 @@ _faas__queue() {
             return 0
             ;;
         faas__subcmd__queue__subcmd__rm)
-            opts="-h --run --orphaned --help"
+            opts="-h --run --via --orphaned --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

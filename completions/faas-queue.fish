@@ -41,7 +41,14 @@ complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -l capacity -
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -l size -d 'Bytes a message may have before its body goes beside the queue' -r
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -l chain -d 'Create the queues of a run of this chain file instead' -r -F
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -l run -d 'Name of that run' -r
-complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -s h -l help -d 'Print help'
+complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -l via -d 'Where its queues are, instead of what the chain says of `*`' -r
+complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -l order -d 'Order of delivery; refused where that cannot be' -r -f -a "fifo\t'First in, first out'
+lifo\t'Last in, first out'"
+complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -l when-full -d 'What happens to a sender that finds it full; refused where that cannot be' -r -f -a "block\t'It waits for room'
+reject\t'It is told so'
+drop-oldest\t'The oldest message makes room'
+drop-newest\t'The new message is dropped'"
+complete -c faas-queue -n "__fish_faas_queue_using_subcommand new" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand ls" -s o -l output -d 'Shape of the list' -r -f -a "table\t'A table'
 json\t'A JSON object a line'"
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand ls" -s v -l verbose -d 'What the middleware can do, too'
@@ -83,6 +90,7 @@ complete -c faas-queue -n "__fish_faas_queue_using_subcommand get" -l max-line -
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand get" -l exact -d 'Keep bodies to the byte: a trailing line feed stays, JSON that does not fit on a line goes as base64'
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand rm" -l run -d 'All queues of this run, and its record' -r
+complete -c faas-queue -n "__fish_faas_queue_using_subcommand rm" -l via -d 'Where that run is, when it was opened on another host' -r
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand rm" -l orphaned -d 'All queues of runs whose runner is gone'
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand rm" -s h -l help -d 'Print help'
 complete -c faas-queue -n "__fish_faas_queue_using_subcommand help; and not __fish_seen_subcommand_from new ls stat put get rm help" -f -a "new" -d 'Create queues'

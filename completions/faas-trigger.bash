@@ -23,7 +23,7 @@ _faas__trigger() {
 
     case "${cmd}" in
         faas__trigger)
-            opts="-n -i -o -q -v -h -V --to --chain --run --redrive --wait --max-body --count --timeout --dead --input --output --exact --max-line --quiet --verbose --ready-fd --max-in-flight --window-fd --status-fd --generate --help --version"
+            opts="-n -i -o -q -v -h -V --to --chain --run --via --redrive --wait --max-body --count --timeout --dead --input --output --exact --max-line --quiet --verbose --ready-fd --max-in-flight --window-fd --status-fd --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,6 +38,10 @@ _faas__trigger() {
                     return 0
                     ;;
                 --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

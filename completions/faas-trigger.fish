@@ -1,6 +1,7 @@
 complete -c faas-trigger -l to -d 'Queue to send to' -r
 complete -c faas-trigger -l chain -d 'Start invocations of this chain instead [default: the run\'s own file]' -r -F
 complete -c faas-trigger -l run -d 'The open run they belong to' -r
+complete -c faas-trigger -l via -d 'Where that run is [default: where it was opened, or what the chain says]' -r
 complete -c faas-trigger -l redrive -d 'Send the dead letters of this file once more, each to the function that failed, without what its failure added' -r -F
 complete -c faas-trigger -l max-body -d 'Largest body of an HTTP request [default: 16MiB]' -r
 complete -c faas-trigger -s n -l count -d 'Stop after this many events' -r

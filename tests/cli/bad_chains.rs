@@ -72,7 +72,7 @@ flaws! {
     http_without_url: chain(r#""a": { "run": ["cat"], "worker": "http" }"#, ""),
     exactly_once_on_mq: chain(A, ",\n  \"deliver\": \"exactly-once\""),
     not_yet_layout: chain(A, ",\n  \"layout\": \"shared\""),
-    not_yet_middleware: chain(A, ",\n  \"queues\": { \"*\": { \"via\": \"redis://127.0.0.1/0\" } }"),
+    not_yet_middleware: chain(A, ",\n  \"queues\": { \"*\": { \"via\": \"dsmq://127.0.0.1\" } }"),
     demand_that_cannot_be_kept: chain(A, ",\n  \"queues\": { \"a\": { \"order\": \"lifo\", \"when_full\": \"drop-oldest\" } }"),
     wish_that_is_not_kept: chain(A, ",\n  \"queues\": { \"*\": { \"order\": \"lifo\" } }"),
     queue_of_no_function: chain(A, ",\n  \"queues\": { \"aa\": { \"capacity\": 3 } }"),

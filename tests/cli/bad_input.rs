@@ -101,7 +101,7 @@ fn unknown_scheme() {
 
 #[test]
 fn middleware_that_is_not_built_yet() {
-    told!("faas-queue ls redis://127.0.0.1/0");
+    told!("faas-queue ls dsmq://127.0.0.1");
 }
 
 #[test]

@@ -130,9 +130,13 @@ fn exactly_once(cli: &Cli, from: &QueueUrl, to: &QueueUrl) -> Result<bool, Failu
     if able && place(from) == place(to) {
         return Ok(true);
     }
-    let reason = match able {
-        true => format!("{from} and {to} are not on one middleware"),
-        false => format!("{}: sending and acknowledging are two steps", from.scheme()),
+    let reason = match (able, from) {
+        (true, _) => format!("{from} and {to} are not on one middleware"),
+        (false, QueueUrl::Pipe) => "stdin and stdout are outside of any middleware".to_owned(),
+        (false, _) => format!(
+            "{}: cannot deliver exactly once: sending and acknowledging are two steps",
+            from.scheme()
+        ),
     };
     Err(Failure::new(Exit::Usage, "deliver", "exactly-once", reason)
         .cure("--deliver at-least-once, and functions that know FAAS_IDEMPOTENCY_KEY"))

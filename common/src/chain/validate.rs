@@ -39,10 +39,9 @@ pub(super) fn validate(chain: &Chain, text: &str) -> Vec<Flaw> {
     source.flaws
 }
 
-/// Middlewares that are to come are for the gate.
+/// A middleware's URL, not one of a queue.
 fn parse_via(via: &str) -> Result<(), UrlError> {
     match QueueUrl::parse(via) {
-        Err(UrlError::NotYet(_)) => Ok(()),
         Ok(url) if url.scheme() == "mq" && !url.authority().is_empty() => {
             Err(UrlError::Name("POSIX queues have no server part"))
         }

@@ -77,7 +77,9 @@ pub fn print_queue(stat: &QueueStat, connection: &dyn Connection, shape: Listing
 /// # Errors
 /// As [`print_queues`].
 pub fn print_capabilities(shape: Listing) -> Result<()> {
-    let all: Vec<_> = MIDDLEWARES.iter().map(|middleware| middleware.capabilities).collect();
+    // Over TLS it is the same.
+    let all = MIDDLEWARES.iter().map(|middleware| middleware.capabilities);
+    let all: Vec<_> = all.filter(|capabilities| capabilities.scheme != "rediss").collect();
     let rows = table_rows(&all);
     if shape == Listing::Json {
         return print_lines(all.iter().enumerate().map(|(column, capabilities)| {
