@@ -1,12 +1,11 @@
 //! The bare loop: a process for each hop that receives, runs the program or
 //! asks it, and sends; nothing is kept, nothing is checked.
 
-use crate::process::Process;
-use crate::program::{Program, exe};
+use crate::program::{Filter, Program, exe};
 use crate::subject::{BODY, Subject};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::stat::Mode;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
 /// Runs the program once: body in, output back.
@@ -38,17 +37,11 @@ fn start_each(from: &MqdT, to: &MqdT, program: &Program) -> ! {
 }
 
 fn ask(from: &MqdT, to: &MqdT, program: &Program) -> ! {
-    let (mut stdin, mut stdout) = Process::start(program.command()).split();
+    let mut filter = Filter::start(program);
     let mut buffer = [0; 1024];
     loop {
         let len = mq_receive(from, &mut buffer, &mut 0).expect("it receives");
-        buffer[len] = b'\n';
-        stdin.write_all(&buffer[..=len]).expect("it reads");
-        let mut have = 0;
-        while have == 0 || buffer[have - 1] != b'\n' {
-            have += stdout.read(&mut buffer[have..]).expect("it answers");
-        }
-        mq_send(to, &buffer[..have - 1], 0).expect("it sends");
+        mq_send(to, filter.ask(&buffer[..len]), 0).expect("it sends");
     }
 }
 

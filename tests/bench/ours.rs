@@ -1,24 +1,26 @@
 //! The same chain by our invokers.
 
-use crate::process::Process;
+use crate::link::Link;
+use crate::process::{Process, tool};
 use crate::program::Program;
 use crate::subject::{BODY, PATIENCE, Subject};
 use faas_common::chain::route::Router;
 use faas_common::chain::{Chain, Placement, Scopes, ending, parse_text};
 use faas_common::event::credit::Credit;
 use faas_common::event::{Body, Control, Event};
-use faas_common::poll::Poller;
-use faas_common::queue::{self, Connection, Outgoing, QueueId, Settled, Settlement, Taken};
+use faas_common::queue::{self, Outgoing, QueueId, QueueUrl, Settled, Settlement, Taken};
 use faas_common::runner::places::Places;
 use faas_common::runner::{join, orphans};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::rc::Rc;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 /// Runs opened so far: each has a name of its own.
 static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// Most results asked for at once where each question is a round trip.
+const REMOTE_RESULTS: usize = 64;
 
 /// A run, and the invokers that serve it.
 pub struct Ours {
@@ -29,8 +31,7 @@ pub struct Ours {
     _folder: tempfile::TempDir,
     /// One for each function, or one for all.
     pub invokers: Vec<Process>,
-    connection: Box<dyn Connection>,
-    poller: Rc<Poller>,
+    link: Link,
     inputs: Vec<QueueId>,
     reply: QueueId,
     waiting: Vec<Taken>,
@@ -58,31 +59,40 @@ impl Ours {
         Self::open("ours", &in_a_row(hops, program), false)
     }
 
+    /// The same over the middleware of a URL.
+    pub fn start_via(via: &str, hops: usize, program: &Program) -> Self {
+        let via = QueueUrl::parse(via).expect("a URL");
+        Self::open_via("ours", &in_a_row(hops, program), false, Some(&via))
+    }
+
     /// A chain from its text; `together`: one invoker serves all functions.
     pub fn open(name: &'static str, text: &str, together: bool) -> Self {
+        Self::open_via(name, text, together, None)
+    }
+
+    fn open_via(name: &'static str, text: &str, together: bool, via: Option<&QueueUrl>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("chain.json");
         std::fs::write(&file, text).expect("the chain file can be written");
         let chain = parse_text(text, folder.path()).expect("the chain is valid");
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let run = format!("bench-{}-{number}", std::process::id());
-        let placement = Placement::of(&chain, &run, None);
+        let placement = Placement::of(&chain, &run, via);
         let mut places = Places::connect(placement.clone()).expect("a connection");
         join::open_run(&chain, &mut places, None).expect("the run opens");
-        let mut connection = queue::connect(&placement.middlewares[0]).expect("a connection");
         let invokers = if together {
-            vec![invoker(&file, &run, None)]
+            vec![invoker(&file, &run, None, via)]
         } else {
-            chain.functions.iter().map(|f| invoker(&file, &run, Some(&f.name))).collect()
+            chain.functions.iter().map(|f| invoker(&file, &run, Some(&f.name), via)).collect()
         };
-        let poller = Rc::new(Poller::new().expect("a poller"));
-        connection.attach(poller.clone(), 0);
-        connection.wait_rather_than_spill();
+        let connection = queue::connect(&placement.middlewares[0]).expect("a connection");
+        let mut link = Link::new(connection);
+        link.connection.wait_rather_than_spill();
         let mut input =
-            |index: usize| connection.open_send(&placement.inputs[index]).expect("a queue");
+            |index: usize| link.connection.open_send(&placement.inputs[index]).expect("a queue");
         let inputs = chain.start.iter().map(|index| input(*index)).collect();
-        let reply = connection.open_receive(&placement.reply).expect("the reply queue");
-        connection.listen(reply, true).expect("it listens");
+        let reply = link.connection.open_receive(&placement.reply).expect("the reply queue");
+        link.connection.listen(reply, true).expect("it listens");
         Self {
             scopes: Scopes::of(&chain),
             chain,
@@ -90,8 +100,7 @@ impl Ours {
             name,
             _folder: folder,
             invokers,
-            connection,
-            poller,
+            link,
             inputs,
             reply,
             waiting: Vec::new(),
@@ -104,7 +113,7 @@ impl Ours {
     pub fn send(&mut self, body: Body) -> bool {
         if self.unsent {
             let mut done = Vec::new();
-            self.connection.resume(&mut done).expect("it sends");
+            self.link.connection.resume(&mut done).expect("it sends");
             self.unsent = done.is_empty();
             return !self.unsent;
         }
@@ -123,8 +132,8 @@ impl Ours {
             .into_iter()
             .map(|emission| Outgoing { queue: self.inputs[0], event: emission.event })
             .collect();
-        let mut settlement = Settlement { outputs, ..Settlement::default() };
-        let settled = self.connection.settle(&mut settlement).expect("it sends");
+        let settled = self.link.settle(Settlement { outputs, ..Settlement::default() });
+        self.link.flush();
         self.unsent = settled == Settled::Waiting;
         !self.unsent
     }
@@ -133,18 +142,20 @@ impl Ours {
     pub fn result(&mut self) -> (u64, Option<Body>) {
         let began = Instant::now();
         while self.waiting.is_empty() {
-            self.connection.try_receive(self.reply, 8, &mut self.waiting).expect("it receives");
+            let most = if self.link.is_remote { REMOTE_RESULTS } else { 8 };
+            let connection = &mut self.link.connection;
+            connection.try_receive(self.reply, most, &mut self.waiting).expect("it receives");
             if self.waiting.is_empty() {
                 assert!(began.elapsed() < PATIENCE, "no result came");
-                self.poller.wait(PATIENCE, &mut Vec::new()).expect("it waits");
+                self.link.wait();
             }
         }
         let taken = self.waiting.remove(0);
         let control = taken.event.control.as_ref().expect("a reply");
         assert!(control.is_result(), "{:?}", taken.event.extensions);
         let (_, number) = ending::split(&control.invocation);
-        let mut settlement = Settlement { taken: vec![taken.receipt], ..Settlement::default() };
-        self.connection.settle(&mut settlement).expect("it settles");
+        self.link.settle(Settlement { taken: vec![taken.receipt], ..Settlement::default() });
+        self.link.flush();
         (number, taken.event.body)
     }
 
@@ -159,10 +170,12 @@ impl Ours {
 }
 
 /// An invoker that is ready.
-fn invoker(file: &Path, run: &str, function: Option<&str>) -> Process {
-    let exe = std::env::current_exe().expect("it has a path");
-    let mut command = Command::new(exe.with_file_name("faas-invoke"));
+fn invoker(file: &Path, run: &str, function: Option<&str>, via: Option<&QueueUrl>) -> Process {
+    let mut command = tool("faas-invoke");
     command.arg("--chain").arg(file).args(["--run", run, "--ready-fd", "1", "--report-fd", "1"]);
+    if let Some(via) = via {
+        command.arg("--via").arg(via.to_string());
+    }
     command.args(function.iter().flat_map(|name| ["--functions", *name]));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = Process::start(command);

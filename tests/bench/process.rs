@@ -4,6 +4,12 @@ use std::io::Read;
 use std::process::{Child, ChildStdin, ChildStdout, Command};
 use std::time::{Duration, Instant};
 
+/// One of our tools, from where this program is: built in the same way.
+pub fn tool(name: &str) -> Command {
+    let exe = std::env::current_exe().expect("it has a path");
+    Command::new(exe.with_file_name(name))
+}
+
 /// A process of ours; killed and waited for when dropped.
 pub struct Process(Child);
 

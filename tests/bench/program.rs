@@ -1,7 +1,8 @@
 //! The functions that are measured, and what both sides start them from.
 
-use std::io::{BufRead, Write};
-use std::process::{Command, Stdio};
+use crate::process::Process;
+use std::io::{BufRead, Read, Write};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A function of the measured chains.
@@ -42,6 +43,33 @@ impl Program {
         let mut command = Command::new(&self.argv[0]);
         command.args(&self.argv[1..]).stdin(Stdio::piped()).stdout(Stdio::piped());
         command
+    }
+}
+
+/// A filter that is kept, as a bare loop uses it: a line in, a line out.
+pub struct Filter {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    line: [u8; 1024],
+}
+
+impl Filter {
+    /// Starts it.
+    pub fn start(program: &Program) -> Self {
+        let (stdin, stdout) = Process::start(program.command()).split();
+        Self { stdin, stdout, line: [0; 1024] }
+    }
+
+    /// What it answers to a body.
+    pub fn ask(&mut self, body: &[u8]) -> &[u8] {
+        self.line[..body.len()].copy_from_slice(body);
+        self.line[body.len()] = b'\n';
+        self.stdin.write_all(&self.line[..=body.len()]).expect("it reads");
+        let mut have = 0;
+        while have == 0 || self.line[have - 1] != b'\n' {
+            have += self.stdout.read(&mut self.line[have..]).expect("it answers");
+        }
+        &self.line[..have - 1]
     }
 }
 

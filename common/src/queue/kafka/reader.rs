@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Messages that may have been read and not handed out.
-const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 20_000;
 /// Messages that are read ahead while none is wanted.
-const SPARE: usize = 16;
+const SPARE: usize = 1_000;
 /// Bytes that may be in their bodies.
-const WAITING_BYTES_MAX: u64 = 16 << 20;
+const WAITING_BYTES_MAX: u64 = 64 << 20;
 
 /// A message that was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -34,7 +34,7 @@ const CONSUMER: [(&str, &str); 14] = [
     ("isolation.level", "read_committed"),
     ("session.timeout.ms", "6000"),
     ("heartbeat.interval.ms", "2000"),
-    ("queued.min.messages", "100"),
+    ("queued.min.messages", "1000"),
     ("queued.max.messages.kbytes", "16384"),
     // What is asked for next waits this long once the hoard is full.
     ("fetch.queue.backoff.ms", "10"),

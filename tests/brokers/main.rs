@@ -1,0 +1,10 @@
+//! Chains on brokers, with the tools as a person types them: what works, what
+//! goes wrong beneath them, and what they say to bad input.
+
+mod common;
+mod hybrid;
+mod kafka;
+mod kafka_faults;
+mod redis;
+mod redis_bad_input;
+mod redis_faults;
