@@ -52,6 +52,10 @@ pub const UNASKED_MAX: u32 = 12;
 /// the order of intake is kept; beyond it the function's intake pauses.
 pub const ORDER_WAITING_MAX: usize = 256;
 
+/// How long a broker may take to say whether there are messages, for those
+/// that wait a certain time for one, in milliseconds.
+pub const ANSWER_MAX_MS: u64 = 10_000;
+
 /// Hand-offs of one function that may be on their way to a broker before the
 /// function's intake pauses.
 pub const SENT_MAX: usize = 1_024;

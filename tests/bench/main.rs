@@ -5,7 +5,10 @@
 //! of every round is left in `target/bench.ndjson` (or `BENCH_RECORD`).
 
 mod bare;
+mod bare_kafka;
+mod bare_redis;
 mod cases;
+mod link;
 mod ours;
 mod pipeline;
 mod process;
@@ -20,7 +23,7 @@ use report::Report;
 type Case = (&'static str, fn(&mut Report));
 
 /// In the order in which they are run.
-const CASES: [Case; 8] = [
+const CASES: [Case; 15] = [
     ("hop", cases::hop::run),
     ("saturation", cases::saturation::run),
     ("burst", cases::burst::run),
@@ -29,12 +32,21 @@ const CASES: [Case; 8] = [
     ("large", cases::large::run),
     ("scale", cases::scale::run),
     ("idle", cases::idle::run),
+    ("redis-hop", cases::redis_chain::hop),
+    ("redis-saturation", cases::redis_chain::saturation),
+    ("redis-put", cases::put::into_redis),
+    ("kafka-hop", cases::kafka_chain::hop),
+    ("kafka-saturation", cases::kafka_chain::saturation),
+    ("kafka-put", cases::put::into_kafka),
+    ("kafka-exact", cases::kafka_exact::run),
 ];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("bare-worker") => bare::work(&args[1..]),
+        Some("bare-redis") => bare_redis::work(&args[1..]),
+        Some("bare-kafka") => bare_kafka::work(&args[1..]),
         Some("burn") => return program::burn(args[1].parse().expect("a number")),
         Some("echo-server") => proxy::echo(args[1].parse().expect("a port")),
         _ => {}

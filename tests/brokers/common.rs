@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 /// How long something that was started may take until it shows.
 pub const PATIENCE_SECS: u64 = 40;
@@ -90,11 +91,17 @@ impl Running {
         self.wait()
     }
 
-    /// Waits for its end: its exit code, 128+N for signals.
+    /// Waits for its end, a minute at most: its exit code, 128+N for signals.
     pub fn wait(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
-        let status = self.0.wait().expect("it is our child");
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+        let patience = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.0.try_wait().expect("it is our child") {
+                return status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+            }
+            assert!(Instant::now() < patience, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

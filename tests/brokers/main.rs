@@ -4,7 +4,10 @@
 mod common;
 mod hybrid;
 mod kafka;
+mod kafka_bad_input;
+mod kafka_brokers;
 mod kafka_faults;
 mod redis;
 mod redis_bad_input;
+mod redis_cluster;
 mod redis_faults;

@@ -127,11 +127,13 @@ fn exactly_once(cli: &Cli, from: &QueueUrl, to: &QueueUrl) -> Result<bool, Failu
     }
     let place = |url: &QueueUrl| (url.scheme().to_owned(), url.authority().to_owned());
     let able = queue::find(from.scheme()).is_some_and(|m| m.capabilities.exactly_once);
-    if able && place(from) == place(to) {
+    let dead = cli.dead.as_deref().filter(|text| is_queue(text)).map(queue_url).transpose()?;
+    let is_near = |url: &QueueUrl| place(from) == place(url);
+    if able && is_near(to) && dead.as_ref().is_none_or(is_near) {
         return Ok(true);
     }
     let reason = match (able, from) {
-        (true, _) => format!("{from} and {to} are not on one middleware"),
+        (true, _) => format!("{from}, {to} and the dead letters are not on one middleware"),
         (false, QueueUrl::Pipe) => "stdin and stdout are outside of any middleware".to_owned(),
         (false, _) => format!(
             "{}: cannot deliver exactly once: sending and acknowledging are two steps",
@@ -226,17 +228,21 @@ fn is_queue(text: &str) -> bool {
 /// middleware.
 #[derive(Default)]
 struct Ports {
-    open: Vec<(String, usize)>,
+    open: Vec<(QueueUrl, usize)>,
     exactly_once: bool,
 }
 
 impl Ports {
     fn connection(&mut self, desk: &mut Desk, url: &QueueUrl) -> Result<usize, Failure> {
-        let key = match url {
-            QueueUrl::Pipe => "-".to_owned(),
-            url => url.with_name("").to_string(),
-        };
-        if let Some((_, index)) = self.open.iter().find(|(held, _)| *held == key) {
+        let place = url.with_name("");
+        let same = |(held, _): &&(QueueUrl, usize)| held.without_query() == place.without_query();
+        if let Some((held, index)) = self.open.iter().find(same) {
+            // One connection, so that a hand-off is one step.
+            if !place.query().is_empty() && *held != place {
+                let reason = format!("it has other options than {held}");
+                return Err(Failure::new(Exit::Usage, "open", url.to_string(), reason)
+                    .cure("the same options, with the first of them"));
+            }
             return Ok(*index);
         }
         let opened = queue::connect(url).and_then(|mut connection| {
@@ -247,7 +253,7 @@ impl Ports {
         });
         let connection = opened.map_err(|error| error.failure("open", &url.to_string()))?;
         let index = desk.add(connection);
-        self.open.push((key, index));
+        self.open.push((place, index));
         Ok(index)
     }
 
@@ -258,9 +264,9 @@ impl Ports {
         receive: bool,
         pipe: impl Fn() -> queue::pipe::PipeConnection,
     ) -> Result<Port, Failure> {
-        if *url == QueueUrl::Pipe && !self.open.iter().any(|(held, _)| held == "-") {
+        if *url == QueueUrl::Pipe && !self.open.iter().any(|(held, _)| *held == QueueUrl::Pipe) {
             let index = desk.add(Box::new(pipe()));
-            self.open.push(("-".to_owned(), index));
+            self.open.push((QueueUrl::Pipe, index));
         }
         let connection = self.connection(desk, url)?;
         let target = desk.connection(connection);

@@ -76,9 +76,10 @@ fn hop(placement: &Placement, from: usize, to: Option<usize>, deliver: Deliver) 
         }
         Deliver::AtLeastOnce => source.process_killed,
     };
+    let (here, there) = (placement.host_lost(Some(from)), placement.host_lost(to));
     let lost = Flaws {
-        may_lose: source.host_lost.may_lose || target.host_lost.may_lose,
-        may_duplicate: source.host_lost.may_duplicate || target.host_lost.may_duplicate,
+        may_lose: here.may_lose || there.may_lose,
+        may_duplicate: here.may_duplicate || there.may_duplicate,
     };
     Hop { from: Some(from), to, over: (source.scheme, target.scheme), killed, lost }
 }

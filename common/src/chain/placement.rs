@@ -3,7 +3,7 @@
 
 use super::model::Chain;
 use super::naming;
-use crate::queue::{Capabilities, QueueUrl, find, mqueue};
+use crate::queue::{Capabilities, Flaws, QueueUrl, find, mqueue};
 
 /// The queues of one run of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,11 @@ impl Placement {
         let mut middlewares = vec![home];
         let of = chain.functions.iter().map(|function| {
             let Some(url) = said(&function.name) else { return 0 };
-            middlewares.iter().position(|held| *held == url).unwrap_or_else(|| {
+            // The same server with no word of options is the same.
+            let is_it = |held: &QueueUrl| {
+                *held == url || (url.query().is_empty() && held.without_query() == url)
+            };
+            middlewares.iter().position(is_it).unwrap_or_else(|| {
                 middlewares.push(url);
                 middlewares.len() - 1
             })
@@ -50,6 +54,18 @@ impl Placement {
     /// What the middleware of a function can do.
     pub fn capabilities(&self, function: usize) -> &'static Capabilities {
         capabilities(&self.middlewares[self.of[function]])
+    }
+
+    /// What may go wrong when a host or broker of a function's queue is lost;
+    /// of the reply queue's without a function.
+    pub fn host_lost(&self, function: Option<usize>) -> Flaws {
+        let url = &self.middlewares[function.map_or(0, |function| self.of[function])];
+        let flaws = capabilities(url).host_lost;
+        let copies = url.option("replicas").and_then(|text| text.parse().ok()).unwrap_or(1_u32);
+        match url.scheme() {
+            "kafka" => Flaws { may_lose: copies < 2, ..flaws },
+            _ => flaws,
+        }
     }
 
     /// What the middleware of the reply queue can do.

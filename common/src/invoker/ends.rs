@@ -292,7 +292,8 @@ impl Invoker {
         let action = if to_pipe { "print" } else { "send on" };
         self.log.failure(&error.failure(action, &work.event.id));
         let mut letter = self.letter(&work, error.to_string(), None, &[]);
-        if std::mem::replace(&mut work.was_refused, true) {
+        work.refusals += 1;
+        if work.refusals > 1 {
             // The letter itself was too much: better without its body than
             // never.
             letter.body = None;
@@ -305,7 +306,7 @@ impl Invoker {
     /// A hand-off that was on its way can never be done.
     pub(super) fn refused(&mut self, ticket: u64, error: QueueError) -> Result<(), QueueError> {
         let Some(handing) = self.unhand(ticket) else { return Ok(()) };
-        if handing.work.was_refused && handing.work.event.body.is_none() {
+        if handing.work.refusals > 1 {
             // Not even its letter, without its body.
             return Err(error);
         }
@@ -373,7 +374,7 @@ impl Invoker {
         let Some(handing) = self.unhand(ticket) else { return Ok(()) };
         if is_void {
             let id = &handing.work.event.id;
-            self.log.line(&format!("{id} was taken over meanwhile; its outputs were not sent"));
+            self.log.line(&format!("{id}: another reader took it over; this settle was refused"));
         }
         self.take_turns(handing.work.served)
     }

@@ -25,6 +25,7 @@ impl Invoker {
                 continue;
             }
             let port = self.served[index].serve.from;
+            self.read_ahead(index);
             if self.served[index].look || self.desk.has_more() {
                 self.desk.receive(port, free, &mut taken)?;
                 self.served[index].look = taken.len() == free;
@@ -38,6 +39,16 @@ impl Invoker {
             self.listen(index, more)?;
         }
         Ok(())
+    }
+
+    /// With an end by count nothing is fetched that will not be run.
+    fn read_ahead(&mut self, index: usize) {
+        let served = &mut self.served[index];
+        let ahead = if self.until.count.is_some() { 0 } else { served.worth_ahead() };
+        if std::mem::replace(&mut served.ahead, ahead) != ahead {
+            let from = served.serve.from;
+            self.desk.connection(from.connection).read_ahead(from.queue, ahead);
+        }
     }
 
     /// What waits for room keeps its worker; what is merely on its way does not.
@@ -127,7 +138,7 @@ impl Invoker {
             crashes: 0,
             unasked: 0,
             fault: taken.fault,
-            was_refused: false,
+            refusals: 0,
             due: None,
             began: Instant::now(),
         };
@@ -226,7 +237,7 @@ impl Invoker {
                     None => self.admit(work),
                 }
             }
-            Err(error @ QueueError::NoRoom { .. }) => {
+            Err(error @ (QueueError::NoRoom { .. } | QueueError::Unreachable { .. })) => {
                 self.wait_for_room(work, &error);
                 Ok(())
             }

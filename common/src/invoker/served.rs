@@ -8,6 +8,13 @@ use crate::worker::keep::{self, KeepPolicy};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// How much work may be fetched ahead, in seconds.
+const AHEAD_S: f64 = 0.001;
+/// Most messages fetched ahead.
+const AHEAD_MAX: usize = 64;
+/// Calls measured before any is.
+const AHEAD_SAMPLES: u64 = 8;
+
 /// What an invoker is to serve.
 #[derive(Debug, Clone)]
 pub struct Serve {
@@ -45,6 +52,8 @@ pub(super) struct Served {
     /// Whether there may be something to take.
     pub(super) look: bool,
     pub(super) listening: bool,
+    /// How many messages its queue may fetch ahead.
+    pub(super) ahead: usize,
     /// No intake before this: the function's server asked for a pause.
     pub(super) paused_until: Option<Instant>,
     /// Whether processes started ahead end before their message comes.
@@ -68,12 +77,25 @@ impl Served {
             turns: Turns::default(),
             look: true,
             listening: false,
+            ahead: 0,
             paused_until: None,
             is_hopeless: false,
             keep: keep::policy(keep),
             last_arrival: None,
             timing: Timing::default(),
         }
+    }
+
+    /// How many messages may be fetched ahead: what its workers do in a
+    /// millisecond, so that a slow host does not hoard what an idle one could
+    /// run (DIFFUSE, section 5.4).
+    pub(super) fn worth_ahead(&self) -> usize {
+        let mean_s = self.timing.run.seconds();
+        if self.timing.run.count() < AHEAD_SAMPLES || mean_s <= 0.0 {
+            return 0;
+        }
+        let each = (AHEAD_S / mean_s).floor().min(AHEAD_MAX as f64);
+        ((each as usize) * self.serve.concurrency).min(AHEAD_MAX)
     }
 
     /// A message came.

@@ -43,8 +43,8 @@ pub(super) struct Work {
     pub(super) unasked: u32,
     /// Why it cannot be worked on; a part still goes to the others of its join.
     pub(super) fault: Option<String>,
-    /// Whether what it led to could not be sent, ever.
-    pub(super) was_refused: bool,
+    /// How often what it led to could not be sent, ever.
+    pub(super) refusals: u32,
     /// When the call under way is over its time.
     pub(super) due: Option<Instant>,
     /// When it began.

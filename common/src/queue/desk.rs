@@ -165,6 +165,11 @@ impl Desk {
         self.connections[port.connection].is_exhausted(port.queue)
     }
 
+    /// Whether it is not known yet if a queue has messages.
+    pub fn is_asking(&self, port: Port) -> bool {
+        self.connections[port.connection].is_asking(port.queue)
+    }
+
     /// Whether hand-offs wait.
     pub fn is_waiting(&self) -> bool {
         !self.under_way.is_empty()

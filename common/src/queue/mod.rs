@@ -173,6 +173,11 @@ pub trait Connection {
         into: &mut Vec<Taken>,
     ) -> Result<(), QueueError>;
 
+    /// How many messages of a queue may be fetched beyond those asked for,
+    /// because they will be worked on at once. For middlewares that are asked
+    /// over a network.
+    fn read_ahead(&mut self, _queue: QueueId, _count: usize) {}
+
     /// Counts one more start of a worker for a taken message, where a crash
     /// of this process does not forget it.
     fn count_attempt(&mut self, receipt: Receipt);
@@ -298,6 +303,12 @@ pub trait Connection {
 
     /// Whether there is something to take that no descriptor announces.
     fn has_more(&self) -> bool {
+        false
+    }
+
+    /// Whether the middleware was asked for messages and has not said yet if
+    /// there are any.
+    fn is_asking(&self, _queue: QueueId) -> bool {
         false
     }
 

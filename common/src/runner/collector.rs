@@ -31,6 +31,9 @@ const TALK: u64 = 1 << 62;
 /// Most replies taken at once, and most whose results wait to be written.
 const BATCH: usize = 64;
 
+/// While replies come this often, nobody asks whether all is still.
+const MOVING: Duration = Duration::from_secs(1);
+
 /// How long everything must have been still before what is missing is lost.
 const STILL: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,8 @@ pub(super) struct Collector {
     closed: bool,
     looked: Instant,
     still_since: Option<Instant>,
+    /// When a reply last came.
+    last_reply: Instant,
     /// How long nothing must have moved before what is missing is lost.
     still: Duration,
     /// Whether nothing has moved for a while.
@@ -115,6 +120,7 @@ impl Collector {
             closed: false,
             looked: Instant::now(),
             still_since: None,
+            last_reply: Instant::now(),
             still: STILL + parts.unseen,
             is_at_rest: false,
         })
@@ -157,6 +163,7 @@ impl Collector {
             self.desk.receive(self.replies, BATCH - self.waiting.len(), &mut taken)?;
             for reply in taken {
                 self.still_since = None;
+                self.last_reply = Instant::now();
                 self.take(reply)?;
             }
         }
@@ -431,11 +438,16 @@ impl Collector {
 
     /// Nothing waits, nothing is in work, nothing is being written.
     fn is_still(&mut self) -> std::result::Result<bool, QueueError> {
-        if !self.waiting.is_empty() {
+        // Asking a broker takes time; while replies come there is no need.
+        if !self.waiting.is_empty() || self.last_reply.elapsed() < MOVING {
             return Ok(false);
         }
         for (connection, name) in self.queues.clone() {
-            let stat = self.desk.connection(connection).stat(&name)?;
+            let stat = match self.desk.connection(connection).stat(&name) {
+                // A broker that is away is waited for.
+                Err(QueueError::Unreachable { .. }) => return Ok(false),
+                stat => stat?,
+            };
             if stat.depth > 0 || stat.held > 0 {
                 return Ok(false);
             }

@@ -177,7 +177,9 @@ pub fn close_run(places: &mut Places) -> Result<()> {
             Err(error) => return Err(error.failure("remove", &connection.url_of(&name))),
         }
     }
-    places.home().forget_run(&run).map_err(|error| error.failure("close run", &run))?;
+    for at in 0..places.placement.middlewares.len() {
+        places.at(at).forget_run(&run).map_err(|error| error.failure("close run", &run))?;
+    }
     registry::close_run(&run).map_err(|error| error.failure("close run", &run))
 }
 
@@ -202,7 +204,7 @@ fn spec_of(
     QueueSpec {
         capacity: own.capacity.or(all.capacity),
         message_size: None,
-        order: own.order,
+        order: own.order.or(all.order),
         when_full: own.when_full,
         // What a function demands of order and policy was checked with the file.
         demand: own.capacity.is_some(),

@@ -10,7 +10,7 @@ use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::exit::Exit;
-use crate::limits::{IDLE_LOOK_MS, SENT_MAX};
+use crate::limits::{ANSWER_MAX_MS, DRAIN_MAX_MS, IDLE_LOOK_MS, SENT_MAX};
 use crate::poll::{Interest, Poller};
 use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
 use crate::signals::Signals;
@@ -142,6 +142,7 @@ impl Transfer {
             sent: VecDeque::new(),
             batch: VecDeque::new(),
             stop: None,
+            stopped_at: None,
             interrupted: false,
         };
         loop {
@@ -227,7 +228,12 @@ impl Transfer {
         if self.desk.is_exhausted(self.from) {
             return Ok(false);
         }
-        if self.until.timeout.is_some_and(|timeout| state.last.elapsed() >= timeout) {
+        let due = self.until.timeout.is_some_and(|timeout| {
+            let grace = Duration::from_millis(ANSWER_MAX_MS);
+            let waits = self.desk.is_asking(self.from) && state.last.elapsed() < timeout + grace;
+            state.last.elapsed() >= timeout && !waits
+        });
+        if due {
             let enough = self.until.timeout == Some(Duration::ZERO) && report.moved > 0;
             report.end = if enough { End::Done } else { End::TimedOut };
             return Ok(false);
@@ -243,7 +249,8 @@ impl Transfer {
         signals: &mut Signals,
     ) -> std::result::Result<bool, Fault> {
         let is_open = self.window.as_ref().is_none_or(|window| window.left(state.taken) > 0);
-        let idle = state.may_take() && is_open;
+        let is_wanted = self.until.count.is_none_or(|count| state.taken < count);
+        let idle = state.may_take() && is_open && is_wanted && state.stop.is_none();
         self.desk.listen(self.from, idle)?;
         let mut sleep = Duration::from_millis(IDLE_LOOK_MS);
         if let Some(timeout) = self.until.timeout {
@@ -287,6 +294,14 @@ impl Transfer {
         for notice in self.desk.look_after()? {
             self.log.line(&notice);
         }
+        // Whoever stops waits no longer than a moment for what found no room.
+        let patience = Duration::from_millis(DRAIN_MAX_MS);
+        if let (Some(signal), Some(at)) = (state.stop, state.stopped_at)
+            && at.elapsed() >= patience
+        {
+            report.end = End::Signal(signal);
+            return Ok(false);
+        }
         let gave_up = !state.sent.is_empty()
             && self.until.timeout.is_some_and(|timeout| state.last.elapsed() >= timeout);
         if gave_up {
@@ -305,6 +320,7 @@ impl Transfer {
         }
         let again = state.stop.is_some();
         state.stop = Some(signal);
+        state.stopped_at.get_or_insert_with(Instant::now);
         again
     }
 }
@@ -322,6 +338,7 @@ struct State {
     sent: VecDeque<(u64, bool)>,
     batch: VecDeque<Taken>,
     stop: Option<i32>,
+    stopped_at: Option<Instant>,
     interrupted: bool,
 }
 

@@ -164,6 +164,13 @@ pub(super) fn no_answer(last: Option<(RDKafkaErrorCode, String)>, servers: &str)
         _ if secured => "?security.protocol=SSL (or SASL_SSL, or PLAINTEXT) after the URL",
         _ => "start a broker there, or name another: kafka://HOST:PORT/TOPIC",
     };
+    if matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)
+    {
+        return QueueError::NotAllowed {
+            what: format!("{servers}: {said}"),
+            cure: cure.to_owned(),
+        };
+    }
     QueueError::Unreachable { what: format!("{servers}: {said}"), cure: cure.to_owned() }
 }
 

@@ -71,6 +71,7 @@ impl Reader {
             Err(error) => return Err(faults::of(&error, &self.url)),
         };
         self.to_begin.clear();
+        self.assigned_at.get_or_insert_with(Instant::now);
         let mut list = TopicPartitionList::with_capacity(left.len());
         for (partition, prefix, mark) in left {
             self.epochs += 1;

@@ -14,6 +14,7 @@ mod depth;
 mod exact;
 mod faults;
 mod gathering;
+mod handing;
 pub mod mark;
 mod membership;
 mod part;
@@ -26,8 +27,8 @@ mod writer;
 
 use super::gather::{Arrival, Gathered};
 use super::{
-    Capabilities, Connection, Flaws, Granted, Order, Outgoing, QueueError, QueueId, QueueSpec,
-    QueueStat, QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+    Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
+    QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
 };
 use crate::clock::unix_us;
 use crate::event::Event;
@@ -39,7 +40,6 @@ use context::Notes;
 use exact::Exact;
 use gathering::Fate;
 use reader::{Held, Reader};
-use record::Record;
 use settings::Settings;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -70,7 +70,8 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     counts_held: false,
     queues_tested: Some(200),
     process_killed: Flaws { may_lose: false, may_duplicate: true },
-    host_lost: Flaws { may_lose: false, may_duplicate: true },
+    // With replicas nothing: a placement knows how many there are.
+    host_lost: Flaws { may_lose: true, may_duplicate: true },
 };
 
 /// A connection to the brokers of one cluster.
@@ -138,116 +139,6 @@ pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
         voided: Vec::new(),
         failed: None,
     }))
-}
-
-impl KafkaConnection {
-    fn topic(&self, queue: QueueId) -> &Open {
-        &self.open[queue.0 as usize]
-    }
-
-    fn reader(&mut self, queue: QueueId) -> Result<&mut Reader, QueueError> {
-        let index = self.topic(queue).reader.ok_or(QueueError::NoSuchQueue)?;
-        Ok(&mut self.readers[index])
-    }
-
-    fn enter(&mut self, open: Open) -> QueueId {
-        self.open.push(open);
-        QueueId(self.open.len() as u32 - 1)
-    }
-
-    fn record(&self, output: &Outgoing) -> Result<Record, QueueError> {
-        let open = self.topic(output.queue);
-        let record = Record::of_event(&output.event, output.queue, open.topic.clone())?;
-        let (topic, size, max) = (&open.topic, record.size(), open.record_max);
-        if size <= max {
-            return Ok(record);
-        }
-        Err(QueueError::Refused {
-            what: format!("{topic}: takes records up to {max} bytes, not {size}"),
-            alternative: format!(
-                "kafka-configs.sh --topic {topic} --alter --add-config max.message.bytes=..."
-            ),
-        })
-    }
-
-    /// What was taken is done; the ticket is when that is committed.
-    fn finish(&mut self, ticket: u64, held: &[Held]) {
-        for one in held {
-            let reader = &mut self.readers[one.reader];
-            self.awaited.entry(ticket).or_default().0 += 1;
-            // What is not ours any more is let go of as such.
-            let change = reader.part(one).map_or(0, |part| part.finish(one.offset, &one.fate));
-            reader.wait(ticket, one, change);
-        }
-    }
-
-    /// The outputs of a ticket have arrived: what it took is done, and nobody
-    /// waits until that is committed.
-    fn arrived(&mut self, ticket: u64, held: &[Held]) {
-        let mut void = false;
-        for one in held {
-            match self.readers[one.reader].part(one) {
-                Some(part) => {
-                    part.finish(one.offset, &one.fate);
-                }
-                None => void = true,
-            }
-        }
-        self.ready.push((ticket, void));
-    }
-
-    /// Takes in all that came: acknowledgements, answers to commits, ends of
-    /// transactions, partitions that come and go.
-    fn turn(&mut self) -> Result<(), QueueError> {
-        let mut arrived = Vec::new();
-        match &mut self.sending {
-            Sending::AtLeastOnce { writer: Some(writer), jobs } => {
-                let mut tickets = Vec::new();
-                writer.poll(&self.settings, &mut tickets)?;
-                let job = |ticket: u64| (ticket, jobs.remove(&ticket).unwrap_or_default());
-                arrived.extend(tickets.into_iter().map(job));
-            }
-            Sending::AtLeastOnce { writer: None, .. } => {}
-            Sending::ExactlyOnce(exact) => exact.look(&mut self.readers, &mut self.ready)?,
-        }
-        for (ticket, held) in arrived {
-            self.arrived(ticket, &held);
-        }
-        for reader in &mut self.readers {
-            reader.look_if_rung()?;
-            for (ticket, void) in reader.take_released() {
-                let awaited = self.awaited.entry(ticket).or_default();
-                awaited.0 = awaited.0.saturating_sub(1);
-                awaited.1 |= void;
-                if awaited.0 == 0 {
-                    self.ready.push((ticket, awaited.1));
-                    self.awaited.remove(&ticket);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn send(
-        &mut self,
-        ticket: u64,
-        records: Vec<Record>,
-        held: Vec<Held>,
-    ) -> Result<(), QueueError> {
-        match &mut self.sending {
-            Sending::ExactlyOnce(exact) => exact.add(ticket, records, held),
-            Sending::AtLeastOnce { .. } if records.is_empty() => self.finish(ticket, &held),
-            Sending::AtLeastOnce { writer, jobs } => {
-                let new = match writer.take() {
-                    Some(writer) => writer,
-                    None => Writer::new(&self.settings, &self.notes, &self.bell)?,
-                };
-                jobs.insert(ticket, held);
-                writer.insert(new).send(ticket, records, &self.settings)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Connection for KafkaConnection {
@@ -454,6 +345,11 @@ impl Connection for KafkaConnection {
         if let Err(error) = self.turn() {
             self.failed.get_or_insert(error);
         }
+    }
+
+    fn is_asking(&self, queue: QueueId) -> bool {
+        let reader = self.topic(queue).reader;
+        reader.is_some_and(|index| self.readers[index].is_settling())
     }
 
     fn has_more(&self) -> bool {

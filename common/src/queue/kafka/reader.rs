@@ -24,6 +24,9 @@ const SPARE: usize = 1_000;
 /// Bytes that may be in their bodies.
 const WAITING_BYTES_MAX: u64 = 64 << 20;
 
+/// How long the first fetch of a new member may take.
+const FIRST_FETCH_MAX: Duration = Duration::from_millis(700);
+
 /// A message that was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
@@ -62,6 +65,8 @@ pub(super) struct Reader {
     /// Whether the caller wants to be woken.
     pub(super) listening: bool,
     pub(super) wanted_at: Instant,
+    /// When partitions were first assigned.
+    pub(super) assigned_at: Option<Instant>,
     /// Whether done messages may never be done again.
     pub(super) exact: bool,
     /// Whether a transaction with its offsets is under way; then no other
@@ -113,6 +118,7 @@ impl Reader {
             rung,
             listening: false,
             wanted_at: now,
+            assigned_at: None,
             exact,
             in_transaction: false,
             doubted: false,
@@ -158,6 +164,12 @@ impl Reader {
             self.wanted_at = Instant::now();
             self.pause_or_resume();
         }
+    }
+
+    /// Whether it has not been a member for long enough to know if there are
+    /// messages.
+    pub(super) fn is_settling(&self) -> bool {
+        self.assigned_at.is_none_or(|at| at.elapsed() < FIRST_FETCH_MAX)
     }
 
     /// How many messages could be handed out now.

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::queue::{Granted, Order, QueueError, QueueId, QueueSpec, QueueStat, WhenFull, run_of};
 use redis::{Value, cmd};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// In the name of a reply queue that belongs to a trigger, and goes with it.
 const TRIGGERS_REPLY: &str = "._reply-";
@@ -14,6 +15,9 @@ const TRIGGERS_REPLY: &str = "._reply-";
 /// A reader that was not heard of for so long is gone, in milliseconds: more
 /// than a wait for messages lasts.
 const READER_GONE_MS: u64 = 5_000;
+
+/// How long a look at a queue may take, in a loop that has other things to do.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// Keys looked at by one step of a listing.
 const SCAN_COUNT: u32 = 1_000;
@@ -103,7 +107,8 @@ impl RedisConnection {
             let name = self.keys.name(&stream);
             match self.stat_queue(&name) {
                 Ok(stat) => stats.push(stat),
-                Err(QueueError::NoSuchQueue) => {}
+                // Gone meanwhile, or not for us to see.
+                Err(QueueError::NoSuchQueue | QueueError::NotAllowed { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -131,7 +136,7 @@ impl RedisConnection {
         let stream = self.keys.stream(name);
         let mut stat = scripts::STAT.call(&[&stream, &beside(&stream, "about")]);
         stat.arg(&self.settings.group).arg(READER_GONE_MS);
-        let mut answer = items(self.ask(&stat)?).into_iter();
+        let mut answer = items(self.ask_within(&stat, LOOK_MAX)?).into_iter();
         let mut next = || answer.next().unwrap_or_default();
         match text(next()).as_str() {
             "stream" => {}
@@ -153,8 +158,8 @@ impl RedisConnection {
         let stream = self.keys.stream(name);
         if receives {
             self.check_group(&stream, &seen.groups)?;
-            let mut join = cmd("XGROUP");
-            join.arg("CREATECONSUMER").arg(&stream).arg(&self.settings.group).arg(&self.name);
+            let mut join = scripts::JOIN.call(&[&stream]);
+            join.arg(&self.settings.group).arg(&self.name);
             self.ask(&join)?;
         }
         let opened = OpenQueue {
@@ -163,6 +168,7 @@ impl RedisConnection {
             receives,
             listening: false,
             wants: 0,
+            ahead: 0,
             adopted: false,
             inbox: VecDeque::new(),
             about: seen.about,

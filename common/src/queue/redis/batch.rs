@@ -6,13 +6,16 @@ use super::keys::{beside, place};
 use super::{BODY_MAX, Expect, Held, RedisConnection, entry, scripts};
 use crate::queue::{Outgoing, QueueError, QueueId, Settled, Settlement, WhenFull};
 use redis::{Cmd, cmd};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 /// Most hand-offs in one batch: a script keeps all others waiting.
 const BATCH_MAX: usize = 256;
 
 /// Most bytes of bodies in one batch, unless one alone has more.
 const BATCH_BYTES_MAX: u64 = 4 << 20;
+
+/// How long the answer to a batch is kept, in seconds.
+const SENT_KEPT_S: u32 = 900;
 
 /// How long one question for replicas waits, in milliseconds.
 const REPLICAS_MS: u32 = 1_000;
@@ -28,6 +31,10 @@ pub(super) struct Outbox {
     pub(super) done: Vec<u64>,
     pub(super) void: Vec<u64>,
     pub(super) refused: Vec<(u64, QueueError)>,
+    /// Where answers to our batches are kept.
+    pub(super) sent_keys: BTreeSet<String>,
+    /// Whether those queues are tried once more.
+    tries_full: bool,
     /// Whether the lack of replicas, or of memory, was said.
     lack_said: bool,
 }
@@ -67,7 +74,12 @@ impl Outbox {
 
     /// There may be room again.
     pub(super) fn try_full_again(&mut self) {
-        self.full.clear();
+        self.tries_full = true;
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.under_way.is_none()
     }
 
     /// The connection broke: what was under way goes out once more. The
@@ -81,7 +93,10 @@ impl Outbox {
     /// What goes into the next batch: in order, but around queues without
     /// room, and in a cluster on one node.
     fn next_items(&mut self, mut place_of: impl FnMut(&Settlement) -> String) -> Vec<Settlement> {
-        let mut closed = self.full.clone();
+        let mut closed = match std::mem::take(&mut self.tries_full) {
+            true => HashSet::new(),
+            false => self.full.clone(),
+        };
         let (mut items, mut rest) = (Vec::new(), VecDeque::new());
         let (mut bytes, mut place) = (0, None);
         for settlement in std::mem::take(&mut self.pending) {
@@ -155,6 +170,7 @@ impl RedisConnection {
                 return;
             }
         };
+        self.outbox.sent_keys.extend(keys.first().cloned());
         let batch = Batch { items, keys, packed, is_sent: false, answer: None };
         self.outbox.under_way = Some(batch);
     }
@@ -176,7 +192,7 @@ impl RedisConnection {
         pack.word(&self.settings.group);
         pack.word(&self.name);
         let first = items.first().and_then(|item| self.first_stream(item)).unwrap_or_default();
-        pack.key(beside(&first, &format!("sent.{}", self.name)));
+        pack.key(sent_key(&first, &self.name));
         for item in items {
             self.pack_taken(&mut pack, item);
             pack.number(item.outputs.len() as u64);
@@ -247,6 +263,12 @@ impl RedisConnection {
     }
 
     fn wait_for_replicas(&mut self) {
+        // What is waited for is what this connection wrote last, which after a
+        // broken one is nothing.
+        if let Some(key) = self.outbox.under_way.as_ref().and_then(|batch| batch.keys.first()) {
+            let touch = cmd("EXPIRE").arg(key).arg(SENT_KEPT_S).take();
+            self.main.send(&touch, Expect::Nothing);
+        }
         let wait = cmd("WAIT").arg(self.settings.replicas).arg(REPLICAS_MS).take();
         self.main.send(&wait, Expect::Replicas);
         self.write_out();
@@ -287,7 +309,7 @@ impl RedisConnection {
                     stuck.push(item);
                 }
                 "o" => {
-                    self.say_lack("the server's memory is full (maxmemory); waiting for room");
+                    self.say_lack(&format!("the server says: {about}; waiting"));
                     self.outbox.full.extend(item.outputs.iter().map(|output| output.queue));
                     stuck.push(item);
                 }
@@ -298,7 +320,10 @@ impl RedisConnection {
                     self.refuse(
                         item,
                         QueueError::Limit {
-                            limit: format!("the capacity of {name}"),
+                            limit: format!(
+                                "the capacity of {}",
+                                crate::queue::Connection::url_of(self, &name)
+                            ),
                             cure: format!(
                                 "faas-queue get {}",
                                 crate::queue::Connection::url_of(self, &name)
@@ -330,6 +355,9 @@ impl RedisConnection {
         for receipt in &item.taken {
             self.held.remove(&receipt.0);
         }
+        for output in &item.outputs {
+            self.outbox.full.remove(&output.queue);
+        }
         self.outbox.done.push(item.ticket);
         if is_void && !item.taken.is_empty() {
             self.outbox.void.push(item.ticket);
@@ -350,6 +378,7 @@ impl RedisConnection {
             return self.refuse(item, error);
         }
         self.failed = Some(error);
+        self.is_hopeless = true;
         self.outbox.pending.push_front(item);
     }
 
@@ -367,8 +396,14 @@ impl RedisConnection {
             return;
         }
         batch.items.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
+        self.is_hopeless = true;
         self.failed = Some(error);
     }
+}
+
+/// Where the answer to a sender's last batch is kept.
+fn sent_key(stream: &str, sender: &str) -> String {
+    beside(stream, &format!("sent.{sender}"))
 }
 
 /// The words of a batch.

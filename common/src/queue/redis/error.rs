@@ -105,9 +105,20 @@ fn no_permission(text: &str) -> QueueError {
 pub(super) fn of_answer(error: &redis::ServerError) -> Option<QueueError> {
     let text = format!("{} {}", error.code(), error.details().unwrap_or_default());
     let has = |word: &str| text.contains(word);
-    if ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "NOSCRIPT", "MOVED", "BUSY"]
-        .iter()
-        .any(|word| has(word))
+    if [
+        "LOADING",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "TRYAGAIN",
+        "READONLY",
+        "NOSCRIPT",
+        "MOVED",
+        "BUSY",
+        "NOREPLICAS",
+        "MISCONF",
+    ]
+    .iter()
+    .any(|word| has(word))
     {
         return None;
     }

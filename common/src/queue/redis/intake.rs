@@ -67,7 +67,7 @@ impl RedisConnection {
         }
         let wanted: Vec<QueueId> = self.wanted();
         for id in wanted.iter().copied() {
-            if !std::mem::replace(&mut self.queue(id).adopted, true) {
+            if !self.is_adopting(id) && !std::mem::replace(&mut self.queue(id).adopted, true) {
                 self.adopt(id);
             }
         }
@@ -88,6 +88,16 @@ impl RedisConnection {
         if empty.iter().any(|id| !self.intake.waits.contains(id)) {
             self.wait_for(empty);
         }
+    }
+
+    fn is_adopting(&self, id: QueueId) -> bool {
+        self.main.expects().any(|expect| matches!(expect, Expect::Adopt(held) if *held == id))
+    }
+
+    /// Whether it is not known yet if there is something to take.
+    pub(super) fn is_answer_due(&self, id: QueueId) -> bool {
+        let wants = self.open[id.0 as usize].wants > 0;
+        wants && (!self.intake.empty.contains(&id) || self.is_adopting(id))
     }
 
     /// Queues that want messages and have none on their way.
@@ -122,7 +132,11 @@ impl RedisConnection {
     }
 
     fn read(&self, queues: &[QueueId], wait_ms: Option<u64>) -> Cmd {
-        let wants = queues.iter().map(|id| self.open[id.0 as usize].wants).min().unwrap_or(1);
+        let asked = |id: &QueueId| {
+            let queue = &self.open[id.0 as usize];
+            queue.wants + queue.ahead
+        };
+        let wants = queues.iter().map(asked).min().unwrap_or(1);
         let mut read = cmd("XREADGROUP");
         read.arg("GROUP").arg(&self.settings.group).arg(&self.name);
         read.arg("COUNT").arg(wants.clamp(1, READ_MAX));
@@ -301,7 +315,9 @@ impl RedisConnection {
     /// that the server has heard of it.
     pub(super) fn leave(&mut self) {
         self.pump();
-        self.send_batch();
+        if !self.is_hopeless {
+            self.send_batch();
+        }
         self.end_wait();
         let lease_ms = self.settings.lease.as_millis().to_string();
         let held: Vec<u64> = self.held.keys().copied().collect();
@@ -314,6 +330,11 @@ impl RedisConnection {
             let mut leave = scripts::LEAVE.call(&[&queue.stream]);
             leave.arg(&self.settings.group).arg(&self.name);
             self.main.send(&leave, Expect::Nothing);
+        }
+        if self.outbox.is_empty() {
+            for key in std::mem::take(&mut self.outbox.sent_keys) {
+                self.main.send(cmd("UNLINK").arg(key), Expect::Nothing);
+            }
         }
         let patience = Instant::now() + LEAVE_MAX;
         while self.main.is_up() && self.main.expects().next().is_some() {

@@ -9,9 +9,13 @@ use crate::event::{Control, Event, JoinShare, Token, frame};
 use crate::queue::gather::{Arrival, Firing, Gathered, KeptPart, Load, late};
 use crate::queue::{QueueError, Receipt};
 use redis::Value;
+use std::time::Duration;
 
 /// How long an instance is kept that has no deadline, in seconds.
 const KEPT_S: u64 = 7 * 24 * 3600;
+
+/// How long the table may take to answer; then the part waits.
+const ASK_MAX: Duration = Duration::from_secs(2);
 
 /// How much longer than its deadline, in seconds.
 const KEPT_LONGER_S: u64 = 3600;
@@ -47,7 +51,7 @@ impl RedisConnection {
         gather.arg(&arrival.claim).arg(arrival.of.unwrap_or(0)).arg(token).arg(&arrival.id);
         gather.arg(whole).arg(encode(&load_of(&arrival))).arg(kept_s(part));
         arrival.share.paths().iter().for_each(|path| _ = gather.arg(path));
-        let answer = self.ask(&gather)?;
+        let answer = self.ask_within(&gather, ASK_MAX)?;
         let gathered = understand(&arrival, items(answer))?;
         if let (Gathered::Fires(firing), Some(held)) = (&gathered, self.held.get_mut(&receipt.0)) {
             held.fired = Some((arrival.key, arrival.claim, encode(&firing.load)));
@@ -111,7 +115,8 @@ fn understand(arrival: &Arrival, answer: Vec<Value>) -> Result<Gathered<Event>, 
             };
             Ok(late(arrival, &passed))
         }
-        _ => Ok(Gathered::Kept),
+        Some("kept") => Ok(Gathered::Kept),
+        other => Err(damaged(format!("its answer is {other:?}"))),
     }
 }
 

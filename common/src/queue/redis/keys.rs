@@ -3,6 +3,9 @@
 
 use crate::queue::run_of;
 
+/// How names of queues of dead letters end.
+const DEAD: &str = ".dead";
+
 /// Where keys are: on one server, or on the nodes of a cluster.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Keys {
@@ -17,6 +20,11 @@ impl Keys {
                 let rest = &name["faas.".len() + run.len()..];
                 format!("{{faas.{run}}}{rest}")
             }
+            // Dead letters are on the node of what failed.
+            None if self.is_cluster && tag(name).is_none() => match name.strip_suffix(DEAD) {
+                Some(queue) => format!("{{{queue}}}{DEAD}"),
+                None => name.to_owned(),
+            },
             None => name.to_owned(),
         }
     }
@@ -25,7 +33,13 @@ impl Keys {
     pub(super) fn name(self, stream: &str) -> String {
         match stream.strip_prefix("{faas.").and_then(|rest| rest.split_once('}')) {
             Some((run, rest)) if self.is_cluster => format!("faas.{run}{rest}"),
-            _ => stream.to_owned(),
+            _ => {
+                let letters = stream.strip_prefix('{').and_then(|rest| rest.strip_suffix(DEAD));
+                match letters.and_then(|rest| rest.strip_suffix('}')) {
+                    Some(queue) if self.is_cluster => format!("{queue}{DEAD}"),
+                    _ => stream.to_owned(),
+                }
+            }
         }
     }
 
@@ -68,6 +82,8 @@ mod tests {
         assert_eq!(place(&stream), place(&keys.stream("faas.r7._reply")));
         assert_eq!(place(&keys.run("r7")), "faas.r7");
         assert_eq!(keys.stream("jobs"), "jobs");
+        assert_eq!(place(&keys.stream("jobs.dead")), "jobs");
+        assert_eq!(keys.name(&keys.stream("jobs.dead")), "jobs.dead");
         assert_eq!(Keys::default().stream("faas.r7.parse"), "faas.r7.parse");
     }
 

@@ -7,11 +7,12 @@ use super::{scripts, tls};
 use crate::dial::dial;
 use crate::poll::Poller;
 use crate::queue::QueueError;
+use nix::sys::socket::{setsockopt, sockopt};
 use redis::{Cmd, Value, cmd};
 use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// The longest.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// A peer that acknowledges nothing for so long is gone, in milliseconds.
+const SILENCE_MAX_MS: u32 = 10_000;
 /// A connection that is not greeted in this time is given up.
 const GREETING_MAX: Duration = Duration::from_secs(5);
 
@@ -173,6 +176,7 @@ impl<E: Default> Link<E> {
         let address = (host.as_str(), *port).to_socket_addrs()?.next();
         let none = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         let stream = dial(address.ok_or_else(none)?)?;
+        end_when_silent(&stream)?;
         Ok(Wire::new(match &self.tls {
             None => Stream::Plain(stream),
             Some(config) => Stream::Tls(Box::new(tls::wrap(config.clone(), host, stream)?)),
@@ -203,14 +207,18 @@ impl<E: Default> Link<E> {
         self.give_up(trouble)
     }
 
-    /// Forgets the connection and all answers that were to come.
-    pub(super) fn give_up(&mut self, trouble: QueueError) -> Broken {
+    fn wire_gone(&mut self) {
         if let (Some(wire), Some(poller)) = (&self.wire, &self.poller) {
             poller.remove(wire);
         }
         self.wire = None;
         self.greeting = 0;
         self.expected.clear();
+    }
+
+    /// Forgets the connection and all answers that were to come.
+    pub(super) fn give_up(&mut self, trouble: QueueError) -> Broken {
+        self.wire_gone();
         self.turn = self.turn.wrapping_add(1);
         self.retry_at = Instant::now() + self.backoff;
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
@@ -220,13 +228,35 @@ impl<E: Default> Link<E> {
 
     /// Goes to another server, or to the same once more, at once.
     pub(super) fn redial(&mut self, trouble: QueueError) {
-        self.give_up(trouble);
+        if self.wire.is_some() {
+            self.give_up(trouble);
+        } else {
+            self.trouble = Some(trouble);
+        }
         self.retry_at = Instant::now();
+    }
+
+    /// The first of the servers has its turn next.
+    pub(super) fn start_over(&mut self) {
+        self.wire_gone();
+        self.turn = 0;
+    }
+
+    /// Goes where another connection found the server.
+    pub(super) fn follow(&mut self, other: &Self) {
+        if self.wire.is_none() {
+            self.turn = other.turn;
+        }
     }
 
     /// When to try to connect again; none while there is a connection.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.wire.is_none().then_some(self.retry_at)
+    }
+
+    /// Whether something waits to be written, or to be connected.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.wire.as_ref().is_some_and(Wire::has_unsent)
     }
 
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -239,11 +269,21 @@ impl<E: Default> Link<E> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
+/// A host that vanished is known by what it does not acknowledge.
+fn end_when_silent(stream: &TcpStream) -> io::Result<()> {
+    setsockopt(stream, sockopt::TcpUserTimeout, &SILENCE_MAX_MS)?;
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &(SILENCE_MAX_MS / 2_000))?;
+    Ok(setsockopt(stream, sockopt::TcpKeepInterval, &2)?)
+}
+
 fn greeting(settings: &Settings, has_scripts: bool) -> Vec<Cmd> {
     let mut hello = cmd("HELLO");
     hello.arg(2);
-    if let Some(password) = &settings.password {
+    if settings.password.is_some() || settings.user.is_some() {
         let user = settings.user.as_deref().unwrap_or("default");
+        // A user without a password is let in with any.
+        let password = settings.password.as_deref().unwrap_or_default();
         hello.arg("AUTH").arg(user).arg(password);
     }
     hello.arg("SETNAME").arg("faas-tools");

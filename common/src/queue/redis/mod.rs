@@ -91,8 +91,8 @@ enum Expect {
     Keep,
     /// Whether this queue is there.
     There(QueueId),
-    /// What is waited for by [`RedisConnection::ask`].
-    Ask,
+    /// What is waited for by [`RedisConnection::ask`]: its number.
+    Ask(u64),
 }
 
 /// A connection to a server's queues.
@@ -113,7 +113,10 @@ pub struct RedisConnection {
     next_receipt: u64,
     intake: Intake,
     outbox: Outbox,
-    answer: Option<redis::Value>,
+    answer: Option<(u64, redis::Value)>,
+    questions: u64,
+    /// Set when something failed for good: then nothing more is sent.
+    is_hopeless: bool,
     looked_at: Instant,
     /// Where the next look at open queues begins.
     look_from: usize,
@@ -133,6 +136,8 @@ struct OpenQueue {
     listening: bool,
     /// Messages asked for and not come.
     wants: usize,
+    /// How many more may be fetched with them.
+    ahead: usize,
     /// Whether dead readers' messages were looked for since the last time.
     adopted: bool,
     inbox: VecDeque<Taken>,
@@ -187,6 +192,8 @@ pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
         intake: Intake::default(),
         outbox: Outbox::default(),
         answer: None,
+        questions: 0,
+        is_hopeless: false,
         looked_at: Instant::now(),
         look_from: 0,
         notices: Vec::new(),
@@ -255,6 +262,10 @@ impl Connection for RedisConnection {
         self.failure()
     }
 
+    fn read_ahead(&mut self, id: QueueId, count: usize) {
+        self.queue(id).ahead = count;
+    }
+
     fn count_attempt(&mut self, receipt: Receipt) {
         self.note_attempt(receipt);
     }
@@ -307,6 +318,10 @@ impl Connection for RedisConnection {
 
     fn on_ready(&mut self, _ready: Ready) {
         self.pump();
+    }
+
+    fn is_asking(&self, queue: QueueId) -> bool {
+        self.is_answer_due(queue)
     }
 
     fn has_more(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::entry::text;
 use super::link::Link;
-use super::{Expect, RedisConnection, error};
+use super::{Expect, RedisConnection, error, scripts};
 use crate::queue::{QueueError, QueueId};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redis::{Cmd, Value};
@@ -31,7 +31,11 @@ impl RedisConnection {
             }
             if let Some(trouble) = self.main.trouble.take() {
                 tries += 1;
-                if tries >= self.settings.servers.len() || Instant::now() >= patience {
+                // One that was cut off in the middle of a greeting is tried again.
+                let is_passing = matches!(&trouble, QueueError::Unreachable { what, .. }
+                    if what.contains("first word"));
+                let most = self.settings.servers.len() + 2 * usize::from(is_passing);
+                if tries >= most || Instant::now() >= patience {
                     return Err(trouble);
                 }
                 self.main.redial(trouble);
@@ -43,39 +47,48 @@ impl RedisConnection {
     /// Sends a command and waits for its answer; other answers that come
     /// before are dealt with. Only what may be done twice is asked.
     pub(super) fn ask(&mut self, command: &Cmd) -> Result<Value, QueueError> {
-        let patience = Instant::now() + ASK_MAX;
+        self.ask_within(command, ASK_MAX)
+    }
+
+    /// The same, for no longer than so long.
+    pub(super) fn ask_within(
+        &mut self,
+        command: &Cmd,
+        most: Duration,
+    ) -> Result<Value, QueueError> {
+        let patience = Instant::now() + most;
+        self.questions += 1;
         loop {
-            let mut is_asked = self.main.is_up() && self.main.send(command, Expect::Ask);
-            self.write_out();
-            while is_asked {
-                self.pump();
-                if let Some(answer) = self.answer.take() {
-                    match answer {
-                        Value::ServerError(error) => match error::of_answer(&error) {
-                            Some(error) => return Err(error),
-                            None => self.on_trouble(&error),
-                        },
-                        answer => return Ok(answer),
+            if self.main.is_up() && !self.is_asked() {
+                self.main.send(command, Expect::Ask(self.questions));
+            }
+            self.wait_for_answers(patience.min(Instant::now() + Duration::from_millis(50)))?;
+            self.pump();
+            match self.answer.take() {
+                Some((number, Value::ServerError(error))) if number == self.questions => {
+                    match error::of_answer(&error) {
+                        Some(error) => return Err(error),
+                        None => self.on_trouble(&error),
                     }
                 }
-                is_asked = self.main.expects().any(|expect| matches!(expect, Expect::Ask));
-                if is_asked {
-                    self.wait_for_answers(patience)?;
-                }
-                if Instant::now() >= patience {
-                    break;
-                }
+                Some((number, answer)) if number == self.questions => return Ok(answer),
+                _ => {}
             }
             if Instant::now() >= patience {
-                let trouble = self.main.trouble.take();
-                return Err(trouble.unwrap_or_else(|| {
-                    error::of_io(&std::io::ErrorKind::TimedOut.into(), false, self.settings.is_tls)
-                }));
+                return Err(self.no_answer());
             }
-            self.reconnect();
-            self.pump();
-            self.wait_for_answers(patience.min(Instant::now() + Duration::from_millis(20)))?;
         }
+    }
+
+    fn is_asked(&self) -> bool {
+        let is_it = |expect: &Expect| matches!(expect, Expect::Ask(n) if *n == self.questions);
+        self.main.expects().any(is_it)
+    }
+
+    fn no_answer(&mut self) -> QueueError {
+        let timeout = std::io::ErrorKind::TimedOut.into();
+        let silent = || error::of_io(&timeout, false, self.settings.is_tls);
+        self.main.trouble.take().unwrap_or_else(silent)
     }
 
     /// Sleeps until an answer may be there, or it is time to connect again.
@@ -85,7 +98,9 @@ impl RedisConnection {
         let left_ms = until.saturating_duration_since(Instant::now()).as_millis().clamp(1, 500);
         let timeout = PollTimeout::from(left_ms as u16);
         let mut fds: Vec<PollFd<'_>> = Vec::new();
-        fds.extend(self.main.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let mut flags = PollFlags::POLLIN;
+        flags.set(PollFlags::POLLOUT, self.main.has_unsent());
+        fds.extend(self.main.fd().map(|fd| PollFd::new(fd, flags)));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(errno) => Err(QueueError::io("waiting for the server")(errno.into())),
@@ -150,7 +165,7 @@ impl RedisConnection {
     fn on_answer(&mut self, expect: Expect, value: Value) {
         if let Value::ServerError(error) = &value {
             match (&expect, error::of_answer(error)) {
-                (Expect::Ask, _) => self.answer = Some(value),
+                (Expect::Ask(number), _) => self.answer = Some((*number, value)),
                 (_, None) => self.on_trouble(&error.clone()),
                 (_, Some(error)) => self.on_error(expect, error),
             }
@@ -158,7 +173,7 @@ impl RedisConnection {
         }
         match expect {
             Expect::Nothing | Expect::Keep => {}
-            Expect::Ask => self.answer = Some(value),
+            Expect::Ask(number) => self.answer = Some((number, value)),
             Expect::Batch => self.on_batch(text(value)),
             Expect::Replicas => self.on_replicas(text(value).parse().unwrap_or(0)),
             Expect::Read(queues) => self.on_read(queues, value),
@@ -211,8 +226,21 @@ impl RedisConnection {
 
     /// An answer that says: not here, or not now.
     fn on_trouble(&mut self, error: &redis::ServerError) {
+        if error.code() == "NOSCRIPT" {
+            // Somebody emptied the server's cache of scripts.
+            for script in scripts::ALL {
+                let load = redis::cmd("SCRIPT").arg("LOAD").arg(script.source).take();
+                self.main.send(&load, Expect::Nothing);
+            }
+            self.outbox.send_again();
+            return;
+        }
         if let Some((host, port)) = moved_to(error) {
-            self.settings.servers = vec![(host, port)];
+            let servers = &mut self.settings.servers;
+            servers.retain(|server| *server != (host.clone(), port));
+            servers.insert(0, (host, port));
+            self.main.start_over();
+            self.reader.start_over();
         }
         let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
         let trouble = || QueueError::Unreachable {
@@ -237,8 +265,12 @@ impl RedisConnection {
     pub(super) fn reconnect(&mut self) {
         let _ = self.main.dial(&self.settings);
         let receives = self.open.iter().any(|queue| queue.receives);
-        if receives {
+        if receives && self.main.is_up() {
+            self.reader.follow(&self.main);
             let _ = self.reader.dial(&self.settings);
+        }
+        if let Some(ear) = &mut self.ear {
+            ear.follow(&self.main);
         }
         if let Some(ear) = &mut self.ear
             && ear.dial(&self.settings) == Ok(true)

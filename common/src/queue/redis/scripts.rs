@@ -22,6 +22,7 @@ macro_rules! script {
 
 script!(SETTLE, "settle.lua");
 script!(GATHER, "gather.lua");
+script!(JOIN, "join.lua");
 script!(ADOPT, "adopt.lua");
 script!(CLAIM, "claim.lua");
 script!(LEAVE, "leave.lua");
@@ -29,7 +30,8 @@ script!(CREATE, "create.lua");
 script!(STAT, "stat.lua");
 
 /// All of them: loaded whenever a connection begins.
-pub(super) static ALL: [&Script; 7] = [&SETTLE, &GATHER, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT];
+pub(super) static ALL: [&Script; 8] =
+    [&SETTLE, &GATHER, &JOIN, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT];
 
 impl Script {
     /// A call of it on these keys; arguments follow.

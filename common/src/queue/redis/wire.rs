@@ -57,6 +57,11 @@ impl Wire {
         }
     }
 
+    /// Whether something waits to be written.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.written < self.out.len()
+    }
+
     /// The next value; none until more has come.
     pub(super) fn next(&mut self) -> io::Result<Option<Value>> {
         let mut source = Source { stream: &mut self.stream, ended: None };

@@ -71,7 +71,9 @@ local function hindrance(taken, outputs)
   for _, output in ipairs(outputs) do
     local stream = KEYS[output.key]
     if redis.call('EXISTS', stream) == 0 then
-      if output.otherwise == 0 then return 'g' .. output.key end
+      if output.otherwise == 0 or redis.call('EXISTS', KEYS[output.otherwise]) == 0 then
+        return 'g' .. output.key
+      end
       output.key, output.capacity, output.ids = output.otherwise, 0, 0
     elseif full[output.key] then
       return 'f' .. output.key
@@ -80,7 +82,7 @@ local function hindrance(taken, outputs)
       if depth >= output.capacity then
         if output.policy == 'block' then
           full[output.key] = true
-          if output.wants > 0 then redis.call('SADD', KEYS[output.wants], consumer) end
+          if output.wants > 0 then redis.pcall('SADD', KEYS[output.wants], consumer) end
           return 'f' .. output.key
         elseif output.policy == 'reject' then
           return 'r' .. output.key
@@ -93,12 +95,12 @@ end
 
 -- Ids that came lately, in two generations, so that the window has an end.
 local function is_known(ids, id)
-  if redis.call('HEXISTS', KEYS[ids], id) == 1 or redis.call('HEXISTS', KEYS[ids + 1], id) == 1 then
-    return true
-  end
-  redis.call('HSET', KEYS[ids], id, '')
+  return redis.call('HEXISTS', KEYS[ids], id) == 1 or redis.call('HEXISTS', KEYS[ids + 1], id) == 1
+end
+
+local function note_known(ids, id)
+  redis.pcall('HSET', KEYS[ids], id, '')
   if redis.call('HLEN', KEYS[ids]) > 32768 then redis.call('RENAME', KEYS[ids], KEYS[ids + 1]) end
-  return false
 end
 
 local function send(output)
@@ -111,6 +113,7 @@ local function send(output)
   local added = redis.pcall('XADD', KEYS[output.key], 'NOMKSTREAM', '*',
     unpack(ARGV, output.first, output.last))
   if type(added) == 'table' and added.err then return added.err end
+  if output.ids > 0 then note_known(output.ids, ARGV[output.first + 1]) end
 end
 
 local function finish(taken, joins)
@@ -127,7 +130,7 @@ local function finish(taken, joins)
   for _, join in ipairs(joins) do
     if redis.call('HGET', join.instance, 'fired') == join.claim then
       redis.call('DEL', join.parts)
-      redis.call('HSET', join.instance, 'done', '1', 'passed', join.passed)
+      redis.pcall('HSET', join.instance, 'done', '1', 'passed', join.passed)
       redis.call('EXPIRE', join.instance, 3600)
     end
   end
@@ -146,7 +149,10 @@ while ARGV[at] do
       -- Memory is full or it is not: the server decides once for a script.
       if refused then
         if i > 1 then return redis.error_reply(refused) end
-        answer = string.find(refused, 'OOM') and 'o' or ('e' .. string.gsub(refused, '[,%c]', ' '))
+        local said = string.gsub(refused, '[,%c]', ' ')
+        local passes = string.find(said, 'OOM') or string.find(said, 'NOREPLICAS')
+          or string.find(said, 'MISCONF') or string.find(said, 'READONLY')
+        answer = (passes and 'o' or 'e') .. said
         break
       end
     end
@@ -158,5 +164,5 @@ while ARGV[at] do
   answers[#answers + 1] = answer
 end
 local answer = table.concat(answers, ',')
-redis.pcall('SET', KEYS[1], ARGV[1] .. ':' .. answer, 'EX', 3600)
+redis.pcall('SET', KEYS[1], ARGV[1] .. ':' .. answer, 'EX', 900)
 return answer
