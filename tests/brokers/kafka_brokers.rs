@@ -42,38 +42,27 @@ fn account(place: &Place, run: &mut Running) {
     assert_eq!(topics_left(place), "");
 }
 
-/// Everybody waits for it, then goes on.
-fn a_broker_comes_back(how: &str) {
+/// Everybody waits for it, then goes on: a whole run first, then invokers
+/// alone.
+#[test]
+fn a_broker_comes_back() {
     let mut kafka = Kafka::start(1);
-    let place = Place::new(&format!("{}?{SHORT}", kafka.url()));
-    let mut run = run(&place, how);
+    let url = kafka.url();
+    let mut crash = || {
+        kafka.kill(1);
+        std::thread::sleep(Duration::from_secs(1));
+        kafka.restart(1);
+    };
+    let place = Place::new(&format!("{url}?{SHORT}"));
+    let mut run = run(&place, "at-least-once");
     place.until_lines("run.out", 60);
-    kafka.kill(1);
-    std::thread::sleep(Duration::from_secs(1));
-    kafka.restart(1);
+    crash();
     account(&place, &mut run);
-}
-
-#[test]
-fn a_broker_comes_back_at_least_once() {
-    a_broker_comes_back("at-least-once");
-}
-
-#[test]
-fn a_broker_comes_back_exactly_once() {
-    a_broker_comes_back("exactly-once");
-}
-
-#[test]
-fn a_broker_comes_back_to_invokers() {
-    let mut kafka = Kafka::start(1);
-    let line = Line::new(&kafka.url(), "exactly-once", "", SHORT);
+    let line = Line::new(&url, "exactly-once", "", SHORT);
     let [mut one, mut two] = line.two_invokers();
     line.put(1, MESSAGES);
     line.until_ran(60);
-    kafka.kill(1);
-    std::thread::sleep(Duration::from_secs(1));
-    kafka.restart(1);
+    crash();
     line.account(MESSAGES);
     assert_eq!((one.stop(), two.stop()), (143, 143), "{}", line.place.text("one.err"));
 }

@@ -135,7 +135,7 @@ fn a_stopped_invoker(how: &'static str) {
     line.put(MESSAGES + 1, MESSAGES + 50);
     line.account(MESSAGES + 50);
     let said = line.place.text("one.err");
-    assert!(said.contains("was taken over meanwhile; its outputs were not sent"), "{said}");
+    assert!(said.contains("another reader took it over; this settle was refused"), "{said}");
     assert_eq!((one.stop(), two.stop()), (143, 143), "{said}{}", line.place.text("two.err"));
 }
 

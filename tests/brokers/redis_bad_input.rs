@@ -104,14 +104,18 @@ fn behind_tls() -> (Redis, Place, tempfile::TempDir) {
     let file = |name: &str| folder.path().join(name).display().to_string();
     let (port, certificate, key) = (free_port(), file("server.crt"), file("server.key"));
     let (port_text, authority) = (port.to_string(), file("ca.crt"));
-    let arguments = [
-        ["--tls-port", &port_text],
-        ["--tls-cert-file", &certificate],
-        ["--tls-key-file", &key],
-        ["--tls-ca-cert-file", &authority],
-        ["--tls-auth-clients", "no"],
-    ];
-    let redis = Redis::with(arguments.as_flattened());
+    let redis = Redis::with(&[
+        "--tls-port",
+        &port_text,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &authority,
+        "--tls-auth-clients",
+        "no",
+    ]);
     (redis, Place::new(&format!("rediss://127.0.0.1:{port}/0")), folder)
 }
 

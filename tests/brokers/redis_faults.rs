@@ -145,7 +145,7 @@ fn a_stopped_invoker_that_wakes_up_hands_over_nothing() {
     seen.has_all(5);
     seen.has_none_twice();
     first.signal(Signal::SIGCONT);
-    let told = "was taken over meanwhile; its outputs were not sent\n";
+    let told = "another reader took it over; this settle was refused\n";
     place.until("the late hand-off", || place.text("first.err").ends_with(told));
     assert_eq!(replies(&place, 1, "1s").values.len(), 0, "nothing came twice");
     assert_eq!((first.stop(), second.stop()), (0, 0), "{}", place.text("second.err"));

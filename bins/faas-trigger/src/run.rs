@@ -27,14 +27,16 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_secs(30);
 
 pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
+    let via = via(cli.via.as_deref()).map_err(|failure| vec![failure])?;
+    let via = via.or_else(|| join::via_of(cli.run.as_deref()?));
     // A run knows its chain file.
     let file = match (&cli.chain, &cli.run) {
         (Some(file), _) => Some(file.clone()),
-        (None, Some(run)) => Some(join::file_of(run).map_err(|failure| vec![failure])?),
+        (None, Some(run)) => {
+            Some(join::file_of(run, via.as_ref()).map_err(|failure| vec![failure])?)
+        }
         (None, None) => None,
     };
-    let via = via(cli.via.as_deref()).map_err(|failure| vec![failure])?;
-    let via = via.or_else(|| join::via_of(cli.run.as_deref()?));
     let start = match (&file, &cli.run) {
         (Some(file), Some(run)) => {
             let chain = join::load_chain(file, "start", via.as_ref())?;

@@ -59,8 +59,20 @@ impl PipeFlags {
 /// # Errors
 /// The address is not understood: wrong usage, with what would be right.
 pub fn queue_url(text: &str) -> Result<QueueUrl, Failure> {
-    QueueUrl::parse(text)
-        .map_err(|error| Failure::new(Exit::Usage, "open", text, &error).cure(error.cure()))
+    QueueUrl::parse(text).map_err(|error| {
+        Failure::new(Exit::Usage, "open", without_password(text), &error).cure(error.cure())
+    })
+}
+
+/// A URL as it may be shown: `redis://ann:...@host`.
+fn without_password(text: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let (secret, place) = rest.rsplit_once('@')?;
+        let (user, _) = secret.split_once(':')?;
+        Some(format!("{scheme}://{user}:...@{place}"))
+    };
+    hidden().unwrap_or_else(|| text.to_owned())
 }
 
 /// A URL that names one queue.
@@ -70,7 +82,11 @@ pub fn queue_url(text: &str) -> Result<QueueUrl, Failure> {
 pub fn named_queue(text: &str) -> Result<QueueUrl, Failure> {
     let url = queue_url(text)?;
     if url == QueueUrl::Pipe || url.name().is_empty() {
-        return Err(Failure::new(Exit::Usage, "open", text, "it names no queue").cure("mq:/NAME"));
+        let cure = match url.authority() {
+            "" => "mq:/NAME".to_owned(),
+            _ => url.with_name("NAME").to_string(),
+        };
+        return Err(Failure::new(Exit::Usage, "open", text, "it names no queue").cure(cure));
     }
     Ok(url)
 }

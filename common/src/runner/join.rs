@@ -61,17 +61,21 @@ pub fn via_of(run: &str) -> Option<QueueUrl> {
     (home.scheme() != "mq").then_some(home)
 }
 
-/// The chain file of an open run.
+/// The chain file of an open run; `via` is where it is when it was opened on
+/// another host.
 ///
 /// # Errors
-/// The run is not open, or nothing is known of its file.
-pub fn file_of(run: &str) -> Result<PathBuf> {
+/// The run is not open, or nothing is known of its file here.
+pub fn file_of(run: &str, via: Option<&QueueUrl>) -> Result<PathBuf> {
     let failed = |reason: &str| Failure::new(Exit::Unreachable, "join run", run, reason);
     let record = registry::run_record(run).map_err(|error| error.failure("join", run))?;
+    let record = match record {
+        Some(record) => Some(record),
+        None => super::orphans::noted(run, via)?,
+    };
     let record = record.ok_or_else(|| failed("it is not open").cure("faas-queue ls"))?;
-    let file =
-        record.file.ok_or_else(|| failed("its chain file is not known").cure("--chain FILE"))?;
-    Ok(PathBuf::from(file))
+    let file = record.file.map(PathBuf::from).filter(|file| file.exists());
+    file.ok_or_else(|| failed("its chain file is not here").cure("--chain FILE"))
 }
 
 /// Loads a chain and refuses what is not built yet or cannot be kept on the
@@ -123,6 +127,7 @@ pub fn open_run(chain: &Chain, places: &mut Places, runner: Option<u32>) -> Resu
         created: clock::rfc3339_now(),
         runner,
         vias: places.placement.middlewares.iter().map(QueueUrl::to_string).collect(),
+        queues: places.queues().into_iter().map(|(_, at, name)| (at, name)).collect(),
     };
     let failed = |error: QueueError| match error {
         QueueError::Exists => {

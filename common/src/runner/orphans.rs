@@ -4,6 +4,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::queue::mqueue::registry::{self, RunRecord};
 use crate::queue::{self, QueueUrl};
+use std::collections::BTreeSet;
 
 /// Removes a run whose runner is gone, or that was opened by hand; `via` is
 /// where it is when this host knows nothing of it.
@@ -25,7 +26,7 @@ pub fn remove_run(run: &str, via: Option<&QueueUrl>) -> Result<()> {
 }
 
 /// What a broker knows of a run.
-fn noted(run: &str, via: Option<&QueueUrl>) -> Result<Option<RunRecord>> {
+pub(super) fn noted(run: &str, via: Option<&QueueUrl>) -> Result<Option<RunRecord>> {
     let Some(via) = via else { return Ok(None) };
     let note = queue::connect(via).and_then(|mut connection| connection.run_note(run));
     let note = note.map_err(|error| error.failure("open", &via.to_string()))?;
@@ -50,14 +51,20 @@ pub fn remove_orphaned() -> Result<u64> {
 fn remove(run: &str, record: &RunRecord) -> Result<()> {
     let local = vec!["mq:/".to_owned()];
     let vias = if record.vias.is_empty() { &local } else { &record.vias };
-    for via in vias {
+    for (at, via) in vias.iter().enumerate() {
         let failed = |error: queue::QueueError| error.failure("remove run from", via);
         let url = QueueUrl::parse(via).unwrap_or(QueueUrl::local("mq", ""));
         let mut connection = queue::connect(&url).map_err(failed)?;
-        let queues = connection.list().map_err(failed)?;
-        for queue in queues.iter().filter(|queue| queue.run.as_deref() == Some(run)) {
-            let url = connection.url_of(&queue.name);
-            connection.remove(&queue.name).map_err(|error| error.failure("remove", &url))?;
+        // Those that are known, and triggers' reply queues.
+        let known = record.queues.iter().filter(|(held, _)| *held == at);
+        let listed = connection.list().map_err(failed)?;
+        let listed = listed.into_iter().filter(|queue| queue.run.as_deref() == Some(run));
+        let names = known.map(|(_, name)| name.clone()).chain(listed.map(|queue| queue.name));
+        for name in names.collect::<BTreeSet<_>>() {
+            match connection.remove(&name) {
+                Ok(()) | Err(queue::QueueError::NoSuchQueue) => {}
+                Err(error) => return Err(error.failure("remove", &connection.url_of(&name))),
+            }
         }
         connection.forget_run(run).map_err(failed)?;
     }

@@ -41,6 +41,9 @@ pub struct RunRecord {
     /// which are of runs on this host.
     #[serde(default)]
     pub vias: Vec<String>,
+    /// Its queues: index of the middleware, and name.
+    #[serde(default)]
+    pub queues: Vec<(usize, String)>,
 }
 
 /// A run that this process holds; released when dropped.

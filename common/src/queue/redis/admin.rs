@@ -103,6 +103,41 @@ impl RedisConnection {
 
     pub(super) fn list_queues(&mut self) -> Result<Vec<QueueStat>, QueueError> {
         let mut stats = Vec::new();
+        match self.keys.is_cluster {
+            false => self.list_here(&mut stats)?,
+            true => {
+                for server in self.nodes()? {
+                    let mut settings = self.settings.clone();
+                    settings.servers = vec![server];
+                    RedisConnection::begun(settings)?.list_here(&mut stats)?;
+                }
+            }
+        }
+        stats.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(stats)
+    }
+
+    /// The nodes of a cluster that keep keys.
+    fn nodes(&mut self) -> Result<Vec<(String, u16)>, QueueError> {
+        let text = text(self.ask(cmd("CLUSTER").arg("NODES"))?);
+        // ID HOST:PORT@BUS[,NAME] FLAGS ...
+        let node = |line: &str| {
+            let mut words = line.split(' ').skip(1);
+            let (place, flags) = (words.next()?, words.next()?);
+            let is_one = flags.split(',').any(|flag| flag == "master") && !flags.contains("fail");
+            let (host, port) = place.split('@').next()?.rsplit_once(':')?;
+            is_one.then_some((host.to_owned(), port.parse().ok()?))
+        };
+        let own = self.settings.servers[0].0.clone();
+        let named = |(host, port): (String, u16)| match host.is_empty() {
+            true => (own.clone(), port),
+            false => (host, port),
+        };
+        Ok(text.lines().filter_map(node).map(named).collect())
+    }
+
+    /// The queues of this server.
+    fn list_here(&mut self, stats: &mut Vec<QueueStat>) -> Result<(), QueueError> {
         for stream in self.scan("*", Some("stream"))? {
             let name = self.keys.name(&stream);
             match self.stat_queue(&name) {
@@ -112,8 +147,7 @@ impl RedisConnection {
                 Err(error) => return Err(error),
             }
         }
-        stats.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(stats)
+        Ok(())
     }
 
     pub(super) fn stat_queue(&mut self, name: &str) -> Result<QueueStat, QueueError> {

@@ -309,7 +309,10 @@ impl RedisConnection {
                     stuck.push(item);
                 }
                 "o" => {
-                    self.say_lack(&format!("the server says: {about}; waiting"));
+                    self.say_lack(&match about.contains("OOM") {
+                        true => "the server's memory is full (maxmemory); waiting for room".to_owned(),
+                        false => format!("the server says: {about}; waiting"),
+                    });
                     self.outbox.full.extend(item.outputs.iter().map(|output| output.queue));
                     stuck.push(item);
                 }

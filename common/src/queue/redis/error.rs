@@ -23,6 +23,10 @@ pub(super) fn of_io(error: &io::Error, is_greeting: bool, is_tls: bool) -> Queue
             "it closed the connection at the first word: it may speak TLS only".to_owned(),
             "rediss://, or redis-cli ping",
         ),
+        TimedOut if is_greeting && is_tls => (
+            "it does not answer: it may not speak TLS".to_owned(),
+            "redis://, or the server's TLS port",
+        ),
         TimedOut => {
             ("it does not answer".to_owned(), "redis-cli ping, with the same host and port")
         }
@@ -124,7 +128,7 @@ pub(super) fn of_answer(error: &redis::ServerError) -> Option<QueueError> {
     }
     Some(if has("NOPERM") || has("NOAUTH") {
         no_permission(text.trim())
-    } else if has("NOGROUP") || has("no such key") {
+    } else if has("NOGROUP") || has("no such key") || has("UNBLOCKED") {
         QueueError::NoSuchQueue
     } else if has("OOM") {
         QueueError::Limit {

@@ -226,6 +226,11 @@ impl<E: Default> Link<E> {
         Broken
     }
 
+    /// Connects without waiting out the back-off.
+    pub(super) fn retry_now(&mut self) {
+        self.retry_at = Instant::now();
+    }
+
     /// Goes to another server, or to the same once more, at once.
     pub(super) fn redial(&mut self, trouble: QueueError) {
         if self.wire.is_some() {

@@ -178,32 +178,38 @@ struct Held {
 /// # Errors
 /// It does not answer, does not let us in, or is not what we need.
 pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
-    let settings = Settings::of(url)?;
-    let mut connection = RedisConnection {
-        main: Link::new(&settings, true)?,
-        reader: Link::new(&settings, false)?,
-        ear: None,
-        keys: Keys::default(),
-        poller: None,
-        name: format!("{:016x}", clock::random_u64()),
-        open: Vec::new(),
-        held: BTreeMap::new(),
-        next_receipt: 0,
-        intake: Intake::default(),
-        outbox: Outbox::default(),
-        answer: None,
-        questions: 0,
-        is_hopeless: false,
-        looked_at: Instant::now(),
-        look_from: 0,
-        notices: Vec::new(),
-        away_since: None,
-        failed: None,
-        patient: false,
-        settings,
-    };
-    connection.begin()?;
-    Ok(Box::new(connection))
+    Ok(Box::new(RedisConnection::begun(Settings::of(url)?)?))
+}
+
+impl RedisConnection {
+    /// A connection to a server that answers.
+    fn begun(settings: Settings) -> Result<Self, QueueError> {
+        let mut connection = Self {
+            main: Link::new(&settings, true)?,
+            reader: Link::new(&settings, false)?,
+            ear: None,
+            keys: Keys::default(),
+            poller: None,
+            name: format!("{:016x}", clock::random_u64()),
+            open: Vec::new(),
+            held: BTreeMap::new(),
+            next_receipt: 0,
+            intake: Intake::default(),
+            outbox: Outbox::default(),
+            answer: None,
+            questions: 0,
+            is_hopeless: false,
+            looked_at: Instant::now(),
+            look_from: 0,
+            notices: Vec::new(),
+            away_since: None,
+            failed: None,
+            patient: false,
+            settings,
+        };
+        connection.begin()?;
+        Ok(connection)
+    }
 }
 
 impl Connection for RedisConnection {

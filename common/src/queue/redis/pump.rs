@@ -38,7 +38,8 @@ impl RedisConnection {
                 if tries >= most || Instant::now() >= patience {
                     return Err(trouble);
                 }
-                self.main.redial(trouble);
+                self.main.retry_now();
+                continue;
             }
             self.wait_for_answers(patience)?;
         }

@@ -32,6 +32,9 @@ pub(super) fn config(settings: &Settings) -> Result<Option<Arc<ClientConfig>>, Q
                 let certificate = certificate.map_err(|error| unread(error.to_string()))?;
                 roots.add(certificate).map_err(|error| unread(error.to_string()))?;
             }
+            if roots.is_empty() {
+                return Err(unread("there is none in it".to_owned()));
+            }
         }
         None => {
             let system = rustls_native_certs::load_native_certs();
