@@ -209,7 +209,7 @@ fn names_and_passwords() {
     let wrong = "export FAAS_KAFKA_PASSWORD=geheim;";
     for script in ["faas-queue ls \"$U?$L\"", run] {
         let came = with(wrong, script);
-        fails(&came, 69, &["Authentication failed", "FAAS_KAFKA_PASSWORD"]);
+        fails(&came, 77, &["Authentication failed", "FAAS_KAFKA_PASSWORD"]);
         assert!(!came.stderr.contains("geheim"), "it prints the password: {}", came.stderr);
     }
     fails(&with("", "faas-queue ls \"$U?$L\""), 2, &["sasl.password", "FAAS_KAFKA_PASSWORD"]);

@@ -94,7 +94,11 @@ fn unkept(wish: &QueueWish, middleware: &Capabilities) -> Vec<(&'static str, Str
         unkept.push(("order", format!("{scheme}: queues cannot be {}", order.word()), cure));
     }
     if wish.capacity.is_some() && !middleware.bounded {
-        unkept.push(("capacity", format!("{scheme}: queues have no capacity"), "none".to_owned()));
+        unkept.push((
+            "capacity",
+            format!("{scheme}: queues have no capacity"),
+            "without a bound".to_owned(),
+        ));
     }
     // A policy for full queues is kept where a queue never fills.
     if let Some(when_full) =

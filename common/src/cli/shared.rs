@@ -64,7 +64,7 @@ pub fn queue_url(text: &str) -> Result<QueueUrl, Failure> {
     })
 }
 
-/// A URL as it may be shown: `redis://ann:...@host`.
+/// A URL as it may be shown: `redis://ann:...@host?sasl.password=...`.
 fn without_password(text: &str) -> String {
     let hidden = || {
         let (scheme, rest) = text.split_once("://")?;
@@ -72,7 +72,13 @@ fn without_password(text: &str) -> String {
         let (user, _) = secret.split_once(':')?;
         Some(format!("{scheme}://{user}:...@{place}"))
     };
-    hidden().unwrap_or_else(|| text.to_owned())
+    let text = hidden().unwrap_or_else(|| text.to_owned());
+    let Some((place, options)) = text.split_once('?') else { return text };
+    let shown = |option: &str| match option.split_once('=') {
+        Some((key, _)) if key.to_ascii_lowercase().ends_with("password") => format!("{key}=..."),
+        _ => option.to_owned(),
+    };
+    format!("{place}?{}", options.split('&').map(shown).collect::<Vec<_>>().join("&"))
 }
 
 /// A URL that names one queue.

@@ -208,6 +208,9 @@ fn served(scheme: &str, rest: &str) -> Result<QueueUrl, UrlError> {
         _ => (format!("{server}/0"), path),
     };
     check_name(name)?;
+    if options.split('&').any(is_secret) {
+        return Err(UrlError::Password(scheme.to_owned()));
+    }
     let pairs = options.split('&').filter(|pair| !pair.is_empty());
     let query = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     Ok(QueueUrl::Queue {
@@ -216,6 +219,12 @@ fn served(scheme: &str, rest: &str) -> Result<QueueUrl, UrlError> {
         name: name.to_owned(),
         query: query.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
+}
+
+/// An option that holds a password, and not the name of its file.
+fn is_secret(option: &str) -> bool {
+    let (key, value) = option.split_once('=').unwrap_or((option, ""));
+    key.to_ascii_lowercase().ends_with("password") && !value.is_empty()
 }
 
 fn check_name(name: &str) -> Result<(), UrlError> {

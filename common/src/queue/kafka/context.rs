@@ -147,6 +147,10 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.served.fetch_add(1, Ordering::Relaxed);
         let code = faults::code(&error).unwrap_or(RDKafkaErrorCode::Unknown);
+        if code == RDKafkaErrorCode::PartitionEOF {
+            // An answer, to those that look how far a topic goes.
+            return;
+        }
         self.notes.error(code, reason);
     }
 }

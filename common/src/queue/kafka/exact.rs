@@ -211,8 +211,9 @@ fn offsets(
         let mut element = list.add_partition(&reader.topic, *partition);
         // An offset of a broker's is one.
         let _ = element.set_offset(Offset::Offset(progress.prefix()));
-        element.set_metadata(progress.mark(!part.leaving).print());
-        commits.push((*index, part.committing(*partition)));
+        let owned = !part.leaving && part.is_claimed();
+        element.set_metadata(progress.mark(owned).print());
+        commits.push((*index, part.committing(*partition, owned)));
     }
     let with_group = lists.into_iter().filter_map(|(index, list)| {
         readers[index].membership().map(|membership| (list, membership))

@@ -177,12 +177,12 @@ impl Reader {
             } else {
                 leaving.said = true;
                 let partitions = leaving.partitions.clone();
-                self.commit(|partition, _| partitions.contains(&partition), |_| false);
+                self.commit(|partition, _| partitions.contains(&partition), |_, _| false);
             }
             return Ok(());
         }
         if now >= self.commit_after && self.is_commit_due(now) {
-            self.commit(|_, part| part.is_dirty(), |_| true);
+            self.commit(|_, part| part.is_dirty(), |_, part| part.is_claimed());
         }
         Ok(())
     }
@@ -203,15 +203,16 @@ impl Reader {
         pressing || !self.waiters.is_empty() || (now >= self.commit_after + interval && dirty())
     }
 
-    fn commit(&mut self, which: impl Fn(i32, &Part) -> bool, owned: impl Fn(i32) -> bool) {
+    fn commit(&mut self, which: impl Fn(i32, &Part) -> bool, owned: impl Fn(i32, &Part) -> bool) {
         let Some(consumer) = &self.consumer else { return };
         let mut list = TopicPartitionList::new();
         let mut what = Vec::new();
         for (&partition, part) in self.parts.iter().filter(|(p, part)| which(**p, part)) {
             let mut element = list.add_partition(&self.topic, partition);
             let _ = element.set_offset(Offset::Offset(part.progress.prefix()));
-            element.set_metadata(part.progress.mark(owned(partition)).print());
-            what.push(part.committing(partition));
+            let owned = owned(partition, part);
+            element.set_metadata(part.progress.mark(owned).print());
+            what.push(part.committing(partition, owned));
         }
         if what.is_empty() {
             return;
@@ -254,7 +255,7 @@ impl Reader {
     /// Where work was left in the middle, the next owner is to know.
     pub(super) fn begin_farewell(&mut self, left: &BTreeSet<i32>) {
         self.committing = None;
-        self.commit(|_, _| true, |partition| left.contains(&partition));
+        self.commit(|_, _| true, |partition, _| left.contains(&partition));
     }
 
     /// Whether that was heard.

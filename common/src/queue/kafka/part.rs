@@ -21,9 +21,12 @@ pub(super) struct Part {
     pub(super) waiting: VecDeque<Letter>,
     /// How many are handed out and not settled.
     out: usize,
-    /// Whether the brokers know that somebody works on it; nothing is handed
-    /// out before.
-    claimed: bool,
+    /// What the brokers know: whether somebody works on it; none before they
+    /// were told anything.
+    said: Option<bool>,
+    /// Its first message killed somebody, or stood beside one that did, and is
+    /// tried alone now.
+    pub(super) probing: bool,
     /// Whether they do not know yet that the first message killed nobody.
     careful: bool,
     /// It was asked back, and is to be given up.
@@ -43,6 +46,7 @@ pub(super) struct Committing {
     pub(super) epoch: u64,
     changes: u64,
     takeovers: u32,
+    owned: bool,
 }
 
 impl Part {
@@ -56,7 +60,8 @@ impl Part {
             gathering: Gathering::default(),
             waiting: VecDeque::new(),
             out: 0,
-            claimed: false,
+            said: None,
+            probing: false,
             leaving: false,
             paused: false,
             joins: false,
@@ -90,7 +95,7 @@ impl Part {
     /// done may be forgotten.
     fn is_open(&self, exact: bool) -> bool {
         let Some(first) = self.waiting.front() else { return false };
-        if !self.claimed || self.leaving {
+        if self.said != Some(true) || self.leaving {
             return false;
         }
         if self.progress.takeovers() > 0 {
@@ -126,6 +131,7 @@ impl Part {
         self.out = self.out.saturating_sub(1);
         if self.progress.takeovers() > 0 {
             self.progress.absolve();
+            self.probing = false;
             self.careful = true;
             self.changes += 1;
         }
@@ -179,28 +185,48 @@ impl Part {
 
     /// Whether something is not committed.
     pub(super) fn is_dirty(&self) -> bool {
-        self.changes > self.committed
+        self.changes > self.committed || self.said != Some(self.is_claimed())
+    }
+
+    /// Whether the brokers are to know that somebody works on it: a message
+    /// that may kill is claimed only when it is tried, so that what stands
+    /// beside it is not blamed.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.progress.takeovers() == 0 || self.probing
+    }
+
+    /// How many died over its first message, if that is to be tried.
+    pub(super) fn suspicion(&self) -> Option<u32> {
+        let takeovers = self.progress.takeovers();
+        let is_idle = self.out == 0 && !self.probing && !self.leaving;
+        (takeovers > 0 && is_idle && !self.waiting.is_empty()).then_some(takeovers)
+    }
+
+    /// Whether its first message is being tried alone.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.probing
     }
 
     /// Whether messages wait for a commit.
     pub(super) fn is_pressing(&self) -> bool {
-        !self.claimed || (self.careful && self.progress.takeovers() == 0)
+        self.said != Some(self.is_claimed()) || (self.careful && self.progress.takeovers() == 0)
     }
 
     /// What is committed now.
-    pub(super) fn committing(&self, partition: i32) -> Committing {
+    pub(super) fn committing(&self, partition: i32, owned: bool) -> Committing {
         Committing {
             partition,
             epoch: self.epoch,
             changes: self.changes,
             takeovers: self.progress.takeovers(),
+            owned,
         }
     }
 
     /// It is committed.
     pub(super) fn committed(&mut self, what: &Committing) {
         self.committed = self.committed.max(what.changes);
-        self.claimed = true;
+        self.said = Some(what.owned);
         if what.takeovers == 0 {
             self.careful = false;
         }

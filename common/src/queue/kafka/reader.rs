@@ -135,6 +135,9 @@ impl Reader {
         self.wanted_at = Instant::now();
         self.pause_or_resume();
         self.look(max, false)?;
+        if max > 0 {
+            self.try_suspects();
+        }
         let mut left = max;
         while left > 0 {
             let before = left;
@@ -155,6 +158,18 @@ impl Reader {
             }
         }
         self.go_on()
+    }
+
+    /// Of partitions over which somebody died one at a time is tried, the
+    /// least suspicious first.
+    fn try_suspects(&mut self) {
+        if self.parts.values().any(Part::is_on_trial) {
+            return;
+        }
+        let suspects = self.parts.values_mut().filter(|part| part.suspicion().is_some());
+        if let Some(part) = suspects.min_by_key(|part| part.suspicion()) {
+            part.probing = true;
+        }
     }
 
     /// Whether the caller wants to be woken.

@@ -310,7 +310,9 @@ impl RedisConnection {
                 }
                 "o" => {
                     self.say_lack(&match about.contains("OOM") {
-                        true => "the server's memory is full (maxmemory); waiting for room".to_owned(),
+                        true => {
+                            "the server's memory is full (maxmemory); waiting for room".to_owned()
+                        }
                         false => format!("the server says: {about}; waiting"),
                     });
                     self.outbox.full.extend(item.outputs.iter().map(|output| output.queue));
