@@ -36,6 +36,7 @@ test: ## set up and run all tests
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked -p faas-common
 	$(CARGO) test --locked -p faas-tests --test style --test conformance
+	$(CARGO) test --locked -p faas-tests --test brokers -- --test-threads 4
 	$(CARGO) test --locked -p faas-tests --test cli -- --skip flow::
 	$(CARGO) test --locked -p faas-tests --test cli -- flow::
 	$(CARGO) test --locked -p faas-tests --test message --test sim --test crash --test chaos -- \

@@ -10,6 +10,12 @@ library() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
 need cc build-essential
 need make make
 need jq jq
+# The client library of Kafka is built here.
+need cmake cmake
+need pkg-config pkg-config
+library openssl libssl-dev
+library zlib zlib1g-dev
+library libcurl libcurl4-openssl-dev
 if [ "${1:-}" = test ]; then
     need setpriv util-linux
     need unshare util-linux
@@ -18,22 +24,22 @@ if [ "${1:-}" = test ]; then
     need python3 python3
     need perl perl
     need bwrap bubblewrap
-    # Brokers to test against, and what their client libraries are built from.
+    # Brokers to test against.
     need redis-server redis-server
     need openssl openssl
     need java openjdk-17-jre-headless
     need mvn maven
-    need cmake cmake
-    need pkg-config pkg-config
-    library openssl libssl-dev
-    library zlib zlib1g-dev
-    library libcurl libcurl4-openssl-dev
 fi
 if [ "${1:-}" = bench ]; then
     # Peers to measure against.
     need nginx nginx-light
     need haproxy haproxy
     need redis-cli redis-tools
+    need redis-server redis-server
+    need python3 python3
+    need setpriv util-linux
+    need java openjdk-17-jre-headless
+    need mvn maven
 fi
 
 # Not every release has Java 17; those without have a newer one by default.
@@ -69,6 +75,6 @@ if ! command -v cargo >/dev/null 2>&1; then
     exit 69
 fi
 
-if [ "${1:-}" = test ]; then
+if [ "${1:-}" = test ] || [ "${1:-}" = bench ]; then
     "$(dirname "$0")/../tests/services/kafka.sh" install
 fi

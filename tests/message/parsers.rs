@@ -3,12 +3,14 @@
 
 use faas_common::chain;
 use faas_common::event::shape::{InShape, Splitter};
-use faas_common::event::{frame, parse_envelope};
+use faas_common::event::{Event, frame, headers, parse_envelope};
 use faas_common::journal::{self, Tail};
 use faas_common::queue::QueueUrl;
+use faas_common::queue::kafka::mark::Mark;
 use faas_common::queue::mqueue::ledger::Entry;
 use faas_common::queue::mqueue::slab::Name;
 use faas_common::queue::mqueue::{gatherings, packet, parcel};
+use faas_common::queue::redis::entry;
 use faas_common::runner::book::Page;
 use faas_common::trigger::tick::Ticks;
 use faas_common::trigger::web::Listen;
@@ -28,7 +30,7 @@ const FUZZ_MS: u64 = 1_500;
 
 type Parser = fn(&[u8]) -> bool;
 
-const PARSERS: [(&str, Parser); 19] = [
+const PARSERS: [(&str, Parser); 22] = [
     ("journal", |bytes| journal::parse(bytes, 0, bytes.len() as u64).2 == Tail::Whole),
     ("gather", |bytes| gatherings::parse(bytes).is_some()),
     ("book", |bytes| Page::decode(bytes).is_some()),
@@ -53,6 +55,11 @@ const PARSERS: [(&str, Parser); 19] = [
             }
             good
         })
+    }),
+    ("headers", |bytes| headers_of(bytes).is_ok()),
+    ("entry", |bytes| entry_of(bytes).is_none()),
+    ("mark", |bytes| {
+        std::str::from_utf8(bytes).is_ok_and(|text| Mark::parse(text).print() == text)
     }),
     ("url", |bytes| std::str::from_utf8(bytes).is_ok_and(|text| QueueUrl::parse(text).is_ok())),
     ("http", |bytes| {
@@ -85,6 +92,37 @@ const PARSERS: [(&str, Parser); 19] = [
 ];
 
 /// Headers a line each, an empty line, the body.
+type Fields = Vec<(String, Vec<u8>)>;
+
+/// Lines of `name: value`, an empty one, and the body.
+fn fields(bytes: &[u8]) -> (Fields, Option<Vec<u8>>) {
+    let split = bytes.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = match split {
+        Some(at) => (&bytes[..at], Some(bytes[at + 2..].to_vec())),
+        None => (bytes, None),
+    };
+    let pair = |line: &[u8]| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = String::from_utf8(line[..colon].to_vec()).ok()?;
+        Some((name, line[colon + 1..].trim_ascii().to_vec()))
+    };
+    (head.split(|byte| *byte == b'\n').filter_map(pair).collect(), body)
+}
+
+fn headers_of(bytes: &[u8]) -> Result<Event, String> {
+    let (fields, body) = fields(bytes);
+    headers::read(fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())), body)
+}
+
+/// What is wrong with an entry of a stream.
+fn entry_of(bytes: &[u8]) -> Option<String> {
+    let (fields, body) = fields(bytes);
+    let mut words: Vec<Vec<u8>> =
+        fields.into_iter().flat_map(|(name, value)| [name.into_bytes(), value]).collect();
+    words.extend(body.into_iter().flat_map(|body| [b"data".to_vec(), body]));
+    entry::event("1-0", "q", words.into_iter().map(redis::Value::BulkString).collect()).1
+}
+
 fn http_message(bytes: &[u8]) -> (HeaderMap, Vec<u8>) {
     let mut headers = HeaderMap::new();
     let mut rest = bytes;

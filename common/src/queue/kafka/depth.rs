@@ -24,7 +24,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// have offsets too, and would look like messages that wait.
 const COUNTED_MAX: u64 = 100;
 /// How long counting may take.
-const COUNT_MAX: Duration = Duration::from_secs(1);
+const COUNT_MAX: Duration = Duration::from_secs(3);
 /// How long leaving may take.
 const LEAVE_MAX: Duration = Duration::from_millis(500);
 /// The group of those that read a single message.

@@ -44,6 +44,7 @@ pub(super) fn passes(code: RDKafkaErrorCode) -> bool {
         code,
         C::BrokerTransportFailure
             | C::AllBrokersDown
+            | C::DestroyBroker
             | C::OperationTimedOut
             | C::RequestTimedOut
             | C::TimedOutQueue
@@ -128,6 +129,13 @@ pub(super) fn of_code(code: RDKafkaErrorCode, url: &str) -> QueueError {
 /// What an error means for the queue at `url`.
 pub(super) fn of(error: &KafkaError, url: &str) -> QueueError {
     match (error, code(error)) {
+        (KafkaError::ClientCreation(what), _) if what.contains("sasl.password") => {
+            QueueError::Refused {
+                what: small_first(what),
+                alternative: "FAAS_KAFKA_PASSWORD or FAAS_KAFKA_PASSWORD_FILE, in the environment"
+                    .to_owned(),
+            }
+        }
         (KafkaError::ClientConfig(_, what, key, _), _) => QueueError::Refused {
             what: format!("{key}: {}", small_first(what)),
             alternative: "an option of librdkafka (CONFIGURATION.md of that project)".to_owned(),

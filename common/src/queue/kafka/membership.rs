@@ -23,7 +23,8 @@ const COMMIT_MAX_MS: u64 = 30_000;
 /// How long a partition that was asked back is kept for a last commit.
 const FAREWELL_MAX_MS: u64 = 3_000;
 /// How long brokers may take to say how far a partition is done.
-const ASK_MAX: Duration = Duration::from_secs(5);
+/// A transaction of a dead owner holds the answer up; it is asked for again.
+const ASK_MAX: Duration = Duration::from_millis(500);
 
 /// A settlement that waits until what it took is committed.
 #[derive(Debug)]
@@ -82,6 +83,10 @@ impl Reader {
             self.parts.insert(partition, part);
         }
         self.answer_with(&list);
+        if let Some(consumer) = &self.consumer {
+            // A pause outlives the loss of a partition.
+            let _ = consumer.resume(&list);
+        }
         Ok(())
     }
 

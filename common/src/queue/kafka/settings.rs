@@ -183,7 +183,7 @@ impl Settings {
         let mut config = self.sending();
         config.set("transactional.id", id);
         // One that died holds up its readers for so long.
-        config.set("transaction.timeout.ms", "10000");
+        config.set("transaction.timeout.ms", "5000");
         self.finish(config)
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Intake {
     waits: Vec<QueueId>,
     /// Whether that wait is being ended.
     is_ending: bool,
+    /// Whether answers with messages may have been lost.
+    has_lost: bool,
     /// Queues that a look found empty since the last message.
     empty: BTreeSet<QueueId>,
     /// Queues that messages are asked for from.
@@ -62,7 +64,7 @@ impl RedisConnection {
 
     /// Sends looks and waits for what is wanted and not under way.
     pub(super) fn ask_for_messages(&mut self) {
-        if !self.main.is_up() {
+        if !self.main.is_up() || !self.has_recovered() {
             return;
         }
         let wanted: Vec<QueueId> = self.wanted();
@@ -98,6 +100,44 @@ impl RedisConnection {
     pub(super) fn is_answer_due(&self, id: QueueId) -> bool {
         let wants = self.open[id.0 as usize].wants > 0;
         wants && (!self.intake.empty.contains(&id) || self.is_adopting(id))
+    }
+
+    /// After a broken connection: what the server gave us in an answer that
+    /// never came is asked for first. Nothing else is being read meanwhile, so
+    /// that nothing comes by two ways.
+    fn has_recovered(&mut self) -> bool {
+        if self.intake.has_lost {
+            if !self.intake.waits.is_empty() {
+                self.end_wait();
+                return false;
+            }
+            self.intake.has_lost = false;
+            let receiving = |(index, queue): (usize, &super::OpenQueue)| {
+                (queue.receives && !queue.is_gone).then_some(QueueId(index as u32))
+            };
+            let queues: Vec<QueueId> = self.open.iter().enumerate().filter_map(receiving).collect();
+            for id in queues {
+                let mut own = cmd("XREADGROUP");
+                own.arg("GROUP").arg(&self.settings.group).arg(&self.name).arg("STREAMS");
+                own.arg(&self.open[id.0 as usize].stream).arg("0");
+                self.main.send(&own, Expect::Own(id));
+            }
+        }
+        !self.main.expects().any(|expect| matches!(expect, Expect::Own(_)))
+    }
+
+    /// What was given to us and is not in our hands.
+    pub(super) fn on_own(&mut self, id: QueueId, value: Value) {
+        let parts = items(value).into_iter().filter_map(|part| items(part).into_iter().nth(1));
+        for entry in parts.flat_map(items).collect::<Vec<_>>() {
+            let mut entry = items(entry).into_iter();
+            let (Some(number), Some(fields)) = (entry.next(), entry.next()) else { continue };
+            let number = text(number);
+            let is_it = |held: &Held| held.queue == id && held.id == number;
+            if !self.held.values().any(is_it) && !matches!(fields, Value::Nil) {
+                self.hold(id, number, 1, items(fields));
+            }
+        }
     }
 
     /// Queues that want messages and have none on their way.
@@ -173,6 +213,7 @@ impl RedisConnection {
             self.intake.waits.clear();
         }
         self.intake.is_ending = false;
+        self.intake.has_lost = true;
     }
 
     /// Puts what came into the inboxes of its queues.

@@ -85,6 +85,8 @@ enum Expect {
     Read(Vec<QueueId>),
     /// A wait for messages in these queues.
     Wait(Vec<QueueId>),
+    /// What we were given of this queue, with answers that got lost.
+    Own(QueueId),
     /// What dead readers of this queue left.
     Adopt(QueueId),
     /// Which of what is in work we have lost.

@@ -179,6 +179,7 @@ impl RedisConnection {
             Expect::Replicas => self.on_replicas(text(value).parse().unwrap_or(0)),
             Expect::Read(queues) => self.on_read(queues, value),
             Expect::Wait(_) => self.on_wait(value),
+            Expect::Own(queue) => self.on_own(queue, value),
             Expect::Adopt(queue) => self.on_adopt(queue, value),
             Expect::There(queue) => self.on_there(queue, text(value) != "0"),
         }
