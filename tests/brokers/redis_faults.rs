@@ -261,6 +261,7 @@ fn the_other_server_of_a_url_is_asked() {
     let order = format!("redis://127.0.0.1:{},127.0.0.1:{}/0", replica.port(), primary.port());
     let place = Place::new(&order);
     assert_eq!(place.sh("faas-queue new $U/q").stderr, "", "the first is a replica");
+    place.until("the replica has it", || replica.command(&["EXISTS", "q"]).trim() == "1");
     let mut replica = replica;
     primary.kill();
     replica.promote();

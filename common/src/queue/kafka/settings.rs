@@ -182,6 +182,9 @@ impl Settings {
     pub(super) fn transacting(&self, id: &str) -> ClientConfig {
         let mut config = self.sending();
         config.set("transactional.id", id);
+        // It remembers where a group is coordinated for so long, also when that
+        // broker is gone (15 minutes, if it is not told otherwise).
+        config.set("metadata.max.age.ms", "2000");
         // One that died holds up its readers for so long.
         config.set("transaction.timeout.ms", "5000");
         self.finish(config)

@@ -18,9 +18,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// How long one step may take until it is asked for again.
-const STEP_MAX: Duration = Duration::from_secs(10);
+const STEP_MAX: Duration = Duration::from_secs(3);
 /// How often a step is asked for again.
-const STEPS_MAX: u32 = 6;
+const STEPS_MAX: u32 = 4;
 /// How long after a failure the next transaction begins.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 
@@ -240,7 +240,9 @@ impl TransactionalSender {
         }
         self.serve()?;
         for (offsets, group) in &batch.offsets {
-            persist(|| self.producer.send_offsets_to_transaction(offsets, group, STEP_MAX))?;
+            // Not asked again: with its broker the group may have changed, and
+            // then this membership is worth nothing. The batch is begun anew.
+            self.producer.send_offsets_to_transaction(offsets, group, STEP_MAX)?;
         }
         Ok(persist(|| self.producer.commit_transaction(STEP_MAX))?)
     }
