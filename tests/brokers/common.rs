@@ -91,10 +91,10 @@ impl Running {
         self.wait()
     }
 
-    /// Waits for its end, a minute at most: its exit code, 128+N for signals.
+    /// Waits for its end, two minutes at most: its exit code, 128+N for signals.
     pub fn wait(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
-        let patience = Instant::now() + Duration::from_secs(60);
+        let patience = Instant::now() + Duration::from_secs(120);
         loop {
             if let Some(status) = self.0.try_wait().expect("it is our child") {
                 return status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));

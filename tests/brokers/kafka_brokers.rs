@@ -90,7 +90,7 @@ fn one_broker_of_three_dies() {
         kafka.restart(id);
     }
     let place = Place::new(&format!("{}?replicas=3&min-isr=2&{SHORT}", kafka.url()));
-    let mut run = run(&place, "exactly-once");
+    let mut run = run(&place, "at-least-once");
     place.until_lines("run.out", 60);
     kafka.kill(3);
     account(&place, &mut run);
