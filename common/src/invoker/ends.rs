@@ -274,7 +274,7 @@ impl Invoker {
                 self.note_handing(ticket, Handing { work, is_letter, waited: false });
                 Ok(false)
             }
-            Handed::Refused(error) => self.bury_refused(work, &error),
+            Handed::Refused(error) => self.bury_refused(work, error),
         }
     }
 
@@ -286,13 +286,19 @@ impl Invoker {
 
     /// What a message led to can never be sent, or not be shown in the shape
     /// that was asked for.
-    fn bury_refused(&mut self, mut work: Work, error: &QueueError) -> Result<bool, QueueError> {
-        self.tally.done = self.tally.done.saturating_sub(1);
+    fn bury_refused(&mut self, mut work: Work, error: QueueError) -> Result<bool, QueueError> {
+        work.refusals += 1;
+        if work.refusals > 2 {
+            // Not even its letter, without its body.
+            return Err(error);
+        }
+        if work.refusals == 1 {
+            self.tally.done = self.tally.done.saturating_sub(1);
+        }
         let to_pipe = self.is_pipe(self.routing.results);
         let action = if to_pipe { "print" } else { "send on" };
         self.log.failure(&error.failure(action, &work.event.id));
         let mut letter = self.letter(&work, error.to_string(), None, &[]);
-        work.refusals += 1;
         if work.refusals > 1 {
             // The letter itself was too much: better without its body than
             // never.
@@ -306,11 +312,7 @@ impl Invoker {
     /// A hand-off that was on its way can never be done.
     pub(super) fn refused(&mut self, ticket: u64, error: QueueError) -> Result<(), QueueError> {
         let Some(handing) = self.unhand(ticket) else { return Ok(()) };
-        if handing.work.refusals > 1 {
-            // Not even its letter, without its body.
-            return Err(error);
-        }
-        self.bury_refused(handing.work, &error).map(drop)
+        self.bury_refused(handing.work, error).map(drop)
     }
 
     fn unhand(&mut self, ticket: u64) -> Option<Handing> {

@@ -4,7 +4,7 @@
 
 use super::keys::{beside, place};
 use super::{BODY_MAX, Expect, Held, RedisConnection, entry, scripts};
-use crate::queue::{Outgoing, QueueError, QueueId, Settled, Settlement, WhenFull};
+use crate::queue::{Connection, Outgoing, QueueError, QueueId, Settled, Settlement, WhenFull};
 use redis::{Cmd, cmd};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -299,41 +299,28 @@ impl RedisConnection {
         let mut stuck = Vec::new();
         for (item, code) in batch.items.into_iter().zip(answer.split(',')) {
             let (kind, about) = code.split_at(code.len().min(1));
-            let key = || batch.keys.get(about.parse::<usize>().unwrap_or(0).wrapping_sub(1));
+            // What the answer is about: the number of a key, from 1.
+            let key = about.parse().ok().and_then(|n: usize| batch.keys.get(n.checked_sub(1)?));
+            let stream = key.cloned().unwrap_or_default();
             match kind {
                 "d" => self.finish(item, false),
                 "v" => self.finish(item, true),
                 "f" => {
-                    let stream = key().cloned().unwrap_or_default();
                     self.mark_full(|queue| queue.stream == stream);
                     stuck.push(item);
                 }
                 "o" => {
-                    self.say_lack(&match about.contains("OOM") {
-                        true => {
-                            "the server's memory is full (maxmemory); waiting for room".to_owned()
-                        }
-                        false => format!("the server says: {about}; waiting"),
-                    });
+                    self.say_lack(&lack(about));
                     self.outbox.full.extend(item.outputs.iter().map(|output| output.queue));
                     stuck.push(item);
                 }
-                "g" => self.on_gone(item, key().cloned().unwrap_or_default()),
+                "g" => self.on_gone(item, &stream),
                 "r" => {
-                    let stream = key().cloned().unwrap_or_default();
-                    let name = self.keys.name(&stream);
+                    let url = self.url_of(&self.keys.name(&stream));
+                    let limit = format!("the capacity of {url}");
                     self.refuse(
                         item,
-                        QueueError::Limit {
-                            limit: format!(
-                                "the capacity of {}",
-                                crate::queue::Connection::url_of(self, &name)
-                            ),
-                            cure: format!(
-                                "faas-queue get {}",
-                                crate::queue::Connection::url_of(self, &name)
-                            ),
-                        },
+                        QueueError::Limit { limit, cure: format!("faas-queue get {url}") },
                     );
                 }
                 _ => {
@@ -374,11 +361,10 @@ impl RedisConnection {
     }
 
     /// A target is not there any more.
-    fn on_gone(&mut self, item: Settlement, stream: String) {
+    fn on_gone(&mut self, item: Settlement, stream: &str) {
         let gone = self.open.iter_mut().filter(|queue| queue.stream == stream);
         gone.for_each(|queue| queue.is_gone = true);
-        let name = self.keys.name(&stream);
-        let error = QueueError::Removed { name: crate::queue::Connection::url_of(self, &name) };
+        let error = QueueError::Removed { name: self.url_of(&self.keys.name(stream)) };
         if self.open.iter().any(|queue| queue.stream == stream && queue.is_fleeting()) {
             return self.refuse(item, error);
         }
@@ -403,6 +389,14 @@ impl RedisConnection {
         batch.items.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
         self.is_hopeless = true;
         self.failed = Some(error);
+    }
+}
+
+/// What the server lacks, in words.
+fn lack(said: &str) -> String {
+    match said.contains("OOM") {
+        true => "the server's memory is full (maxmemory); waiting for room".to_owned(),
+        false => format!("the server says: {said}; waiting"),
     }
 }
 

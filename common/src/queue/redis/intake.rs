@@ -75,11 +75,9 @@ impl RedisConnection {
         }
         let waits = &self.intake.waits;
         // What dead readers left comes first, and counts.
-        let adopts = |id: &QueueId| {
-            self.main.expects().any(|expect| matches!(expect, Expect::Adopt(held) if held == id))
+        let is_new = |id: &&QueueId| {
+            !waits.contains(id) && !self.intake.empty.contains(id) && !self.is_adopting(**id)
         };
-        let is_new =
-            |id: &&QueueId| !waits.contains(id) && !self.intake.empty.contains(id) && !adopts(id);
         let fresh: Vec<QueueId> = wanted.iter().filter(is_new).copied().collect();
         if !fresh.is_empty() && !self.intake.is_looking {
             let look = self.read(&fresh, None);
@@ -198,10 +196,10 @@ impl RedisConnection {
     }
 
     /// The answer to a wait.
-    pub(super) fn on_wait(&mut self, value: Value) {
-        let asked = std::mem::take(&mut self.intake.waits);
+    pub(super) fn on_wait(&mut self, queues: &[QueueId], value: Value) {
+        self.intake.waits.clear();
         self.intake.is_ending = false;
-        self.take_in(&asked, value);
+        self.take_in(queues, value);
     }
 
     /// A connection broke, and what was asked for on it is forgotten.
@@ -313,7 +311,6 @@ impl RedisConnection {
 
     /// Twice a second: leases, what dead readers left, queues that are gone.
     pub(super) fn look(&mut self) {
-        self.looked_at = Instant::now();
         self.reconnect();
         if !self.main.is_up() {
             return self.tell_away();

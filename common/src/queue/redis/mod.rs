@@ -89,7 +89,7 @@ enum Expect {
     Own(QueueId),
     /// What dead readers of this queue left.
     Adopt(QueueId),
-    /// Which of what is in work we have lost.
+    /// That leases were renewed.
     Keep,
     /// Whether this queue is there.
     There(QueueId),
@@ -119,7 +119,6 @@ pub struct RedisConnection {
     questions: u64,
     /// Set when something failed for good: then nothing more is sent.
     is_hopeless: bool,
-    looked_at: Instant,
     /// Where the next look at open queues begins.
     look_from: usize,
     notices: Vec<String>,
@@ -201,7 +200,6 @@ impl RedisConnection {
             answer: None,
             questions: 0,
             is_hopeless: false,
-            looked_at: Instant::now(),
             look_from: 0,
             notices: Vec::new(),
             away_since: None,
@@ -299,7 +297,11 @@ impl Connection for RedisConnection {
     }
 
     fn resume(&mut self, done: &mut Vec<u64>) -> Result<(), QueueError> {
-        self.pump();
+        // What came was dealt with when it was told of; only a connection that
+        // is to be made again tells of nothing.
+        if !self.main.is_up() || self.has_reader_to_make() {
+            self.pump();
+        }
         done.append(&mut self.outbox.done);
         self.failure()
     }

@@ -3,7 +3,7 @@
 use super::entry::text;
 use super::link::Link;
 use super::{Expect, RedisConnection, error, scripts};
-use crate::queue::{QueueError, QueueId};
+use crate::queue::{Connection, QueueError, QueueId};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redis::{Cmd, Value};
 use std::time::{Duration, Instant};
@@ -167,6 +167,10 @@ impl RedisConnection {
         if let Value::ServerError(error) = &value {
             match (&expect, error::of_answer(error)) {
                 (Expect::Ask(number), _) => self.answer = Some((*number, value)),
+                (Expect::Batch, None) => {
+                    self.outbox.send_again();
+                    self.on_trouble(&error.clone());
+                }
                 (_, None) => self.on_trouble(&error.clone()),
                 (_, Some(error)) => self.on_error(expect, error),
             }
@@ -178,7 +182,7 @@ impl RedisConnection {
             Expect::Batch => self.on_batch(text(value)),
             Expect::Replicas => self.on_replicas(text(value).parse().unwrap_or(0)),
             Expect::Read(queues) => self.on_read(queues, value),
-            Expect::Wait(_) => self.on_wait(value),
+            Expect::Wait(queues) => self.on_wait(&queues, value),
             Expect::Own(queue) => self.on_own(queue, value),
             Expect::Adopt(queue) => self.on_adopt(queue, value),
             Expect::There(queue) => self.on_there(queue, text(value) != "0"),
@@ -222,8 +226,7 @@ impl RedisConnection {
     }
 
     pub(super) fn name_of_queue(&self, id: QueueId) -> String {
-        let name = &self.open[id.0 as usize].name;
-        crate::queue::Connection::url_of(self, name)
+        self.url_of(&self.open[id.0 as usize].name)
     }
 
     /// An answer that says: not here, or not now.
@@ -234,7 +237,6 @@ impl RedisConnection {
                 let load = redis::cmd("SCRIPT").arg("LOAD").arg(script.source).take();
                 self.main.send(&load, Expect::Nothing);
             }
-            self.outbox.send_again();
             return;
         }
         if let Some((host, port)) = moved_to(error) {
@@ -261,6 +263,11 @@ impl RedisConnection {
             self.outbox.send_again();
             self.away_since.get_or_insert((Instant::now(), false));
         }
+    }
+
+    /// Whether messages are waited for on a connection that is not there.
+    pub(super) fn has_reader_to_make(&self) -> bool {
+        !self.reader.is_up() && self.open.iter().any(|queue| queue.receives)
     }
 
     /// Makes connections that are not there.

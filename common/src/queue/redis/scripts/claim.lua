@@ -3,16 +3,15 @@
 -- KEYS streams; ARGV group, consumer, 'keep' or idle in ms to give it back with,
 -- then for each entry: number of its stream, id, times delivered
 local group, consumer, idle = ARGV[1], ARGV[2], ARGV[3]
-local lost = {}
 for i = 4, #ARGV, 3 do
   local stream, id, count = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2]
   local pending = redis.pcall('XPENDING', stream, group, id, id, 1, consumer)
   if pending.err or #pending == 0 then
-    lost[#lost + 1] = id
+    -- A late hand-off of it will be refused.
   elseif idle == 'keep' then
     redis.call('XCLAIM', stream, group, consumer, 0, id, 'RETRYCOUNT', count, 'JUSTID')
   else
     redis.call('XCLAIM', stream, group, consumer, 0, id, 'IDLE', idle, 'RETRYCOUNT', count, 'JUSTID')
   end
 end
-return lost
+return 1
