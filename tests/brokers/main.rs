@@ -5,6 +5,7 @@ mod common;
 mod hybrid;
 mod kafka;
 mod kafka_bad_input;
+mod kafka_balance;
 mod kafka_brokers;
 mod kafka_faults;
 mod redis;

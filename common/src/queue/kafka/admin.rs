@@ -136,7 +136,7 @@ impl Admin {
         };
         let partitions = match spec.order {
             Some(Order::Fifo) => 1,
-            _ => self.settings.partitions,
+            _ => self.settings.partitions(),
         };
         self.make(name, partitions, Some(message_size))?;
         Ok(Granted { capacity: u64::MAX, message_size })

@@ -2,6 +2,7 @@
 //! looks at a topic without being a member of its group.
 
 use super::admin::MESSAGE_SIZE;
+use super::balance::Tally;
 use super::context::{self, Context, Notes};
 use super::faults;
 use super::mark::Mark;
@@ -9,6 +10,7 @@ use super::membership::named;
 use super::progress::Progress;
 use super::record::Record;
 use super::settings::Settings;
+use super::survey::Told;
 use crate::queue::{QueueError, QueueStat};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -16,6 +18,7 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 /// How long brokers may take to answer.
@@ -121,11 +124,13 @@ impl Waiting {
     }
 
     fn count(&self) -> u64 {
-        let each = self.0.values().map(|(progress, end)| {
-            let beyond = u64::try_from(end - progress.prefix()).unwrap_or(0);
-            beyond.saturating_sub(progress.done_beyond())
-        });
-        each.sum()
+        self.0.values().map(left).sum()
+    }
+
+    fn tally(&self) -> Tally {
+        let done =
+            |progress: &Progress| progress.prefix().saturating_add_unsigned(progress.done_beyond());
+        self.0.iter().map(|(number, part)| (*number, (done(&part.0), left(part)))).collect()
     }
 
     /// Counts what is there to be read; none when that takes too long.
@@ -165,6 +170,12 @@ impl Waiting {
     }
 }
 
+/// What of a partition is not done.
+fn left((progress, end): &(Progress, i64)) -> u64 {
+    let beyond = u64::try_from(end - progress.prefix()).unwrap_or(0);
+    beyond.saturating_sub(progress.done_beyond())
+}
+
 /// First or last offsets, all asked for at once.
 fn offsets_at(
     asker: &BaseConsumer<Context>,
@@ -183,6 +194,32 @@ fn offsets_at(
         }
     }
     Ok(offsets)
+}
+
+/// Tells how far a group is with a topic whenever it is asked to.
+pub(super) fn tell(
+    settings: &Settings,
+    notes: &Notes,
+    name: &str,
+    asked: &Receiver<()>,
+    told: &Sender<Told>,
+) {
+    let group = settings.group_of(name);
+    // Without brokers nothing is told; whoever asked has noticed by itself.
+    let _ = looking(settings, notes, group, |consumer| {
+        let metadata = consumer.fetch_metadata(Some(name), ANSWER_MAX)?;
+        let topics = metadata.topics().iter();
+        let partitions = topics.flat_map(|topic| topic.partitions().iter().map(|p| p.id()));
+        let partitions: Vec<i32> = partitions.collect();
+        while asked.recv().is_ok() {
+            let waiting = Waiting::ask(consumer, consumer, name, &partitions).ok();
+            let answer = waiting.map(|waiting| (waiting.tally(), Instant::now()));
+            if told.send(answer).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
 }
 
 /// Writes the first message of a topic with one partition.

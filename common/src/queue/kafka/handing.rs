@@ -1,20 +1,28 @@
 //! Hand-offs of a connection: records out, and what was taken done once they
 //! have arrived.
 
+use super::crew::{Base, Crew};
 use super::reader::{Held, Reader};
 use super::record::Record;
 use super::writer::Writer;
 use super::{KafkaConnection, Open, Sending};
 use crate::queue::{Outgoing, QueueError, QueueId};
 
+/// Those that read a queue.
+pub(super) fn crew(open: &mut [Open], queue: QueueId) -> Result<&mut Crew, QueueError> {
+    open[queue.0 as usize].crew.as_mut().ok_or(QueueError::NoSuchQueue)
+}
+
 impl KafkaConnection {
     pub(super) fn topic(&self, queue: QueueId) -> &Open {
         &self.open[queue.0 as usize]
     }
 
-    pub(super) fn reader(&mut self, queue: QueueId) -> Result<&mut Reader, QueueError> {
-        let index = self.topic(queue).reader.ok_or(QueueError::NoSuchQueue)?;
-        Ok(&mut self.readers[index])
+    /// What new members of groups need, beside where they are put.
+    pub(super) fn base(&mut self) -> (Base<'_>, &mut Vec<Reader>, &mut [Open]) {
+        let exact = matches!(self.sending, Sending::ExactlyOnce(_));
+        let Self { settings, notes, bell, readers, open, .. } = self;
+        (Base { settings, notes, bell, exact }, readers, open)
     }
 
     pub(super) fn enter(&mut self, open: Open) -> QueueId {

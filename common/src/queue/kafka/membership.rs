@@ -7,11 +7,13 @@ use super::faults;
 use super::mark::Mark;
 use super::part::Part;
 use super::reader::{Held, Reader};
+use crate::limits::DRAIN_MAX_MS;
 use crate::queue::QueueError;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long a finished message that nobody waits for may stay uncommitted.
@@ -20,8 +22,9 @@ const COMMIT_INTERVAL_MS: u64 = 100;
 const COMMIT_AGAIN_MS: u64 = 50;
 /// How long a commit may take until it counts as failed.
 const COMMIT_MAX_MS: u64 = 30_000;
-/// How long a partition that was asked back is kept for a last commit.
-const FAREWELL_MAX_MS: u64 = 3_000;
+/// How long a partition that was asked back is kept, for what is at work to
+/// be done and for a last commit.
+const FAREWELL_MAX_MS: u64 = 5_000;
 /// How long brokers may take to say how far a partition is done.
 /// A transaction of a dead owner holds the answer up; it is asked for again.
 const ASK_MAX: Duration = Duration::from_millis(500);
@@ -48,7 +51,10 @@ impl Reader {
         match change {
             Change::Assigned(partitions) => {
                 self.to_begin.extend(partitions);
-                self.begin()?;
+                // One that resigns answers when it goes.
+                if !self.resigning {
+                    self.begin()?;
+                }
             }
             Change::Revoked { partitions, lost } => self.revoked(partitions, lost),
             Change::Committed(_) | Change::CommitFailed(_) if self.is_outdated() => {}
@@ -179,17 +185,31 @@ impl Reader {
                 let partitions = std::mem::take(&mut leaving.partitions);
                 self.leaving = None;
                 self.give_up(&partitions);
-            } else {
+            } else if leaving
+                .partitions
+                .iter()
+                .all(|partition| self.parts.get(partition).is_none_or(|part| !part.is_at_work()))
+            {
                 leaving.said = true;
                 let partitions = leaving.partitions.clone();
                 self.commit(|partition, _| partitions.contains(&partition), |_, _| false);
+            } else {
+                self.commit_when_due(now);
             }
             return Ok(());
         }
+        if self.resigning {
+            self.depart();
+        } else {
+            self.commit_when_due(now);
+        }
+        Ok(())
+    }
+
+    fn commit_when_due(&mut self, now: Instant) {
         if now >= self.commit_after && self.is_commit_due(now) {
             self.commit(|_, part| part.is_dirty(), |_, part| part.is_claimed());
         }
-        Ok(())
     }
 
     fn leave_when_late(&mut self, now: Instant) {
@@ -254,6 +274,24 @@ impl Reader {
     pub(super) fn take_released(&mut self) -> Vec<(u64, bool)> {
         self.sweep();
         std::mem::take(&mut self.released)
+    }
+
+    /// Hands out nothing more, and leaves the group once what is at work is done.
+    pub(super) fn resign(&mut self) {
+        self.resigning = true;
+        let partitions = self.parts.keys().copied().collect();
+        self.revoked(partitions, false);
+        self.rung.store(true, Ordering::Release);
+    }
+
+    /// Leaves the group. Brokers take their time to answer, and a thread waits
+    /// for that.
+    fn depart(&mut self) {
+        self.begin_close();
+        if let Some(consumer) = self.consumer.take() {
+            let deadline = Instant::now() + Duration::from_millis(DRAIN_MAX_MS);
+            std::thread::spawn(move || context::end_close(consumer, deadline));
+        }
     }
 
     /// Says for the last time how far all is done.

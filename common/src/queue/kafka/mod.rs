@@ -8,8 +8,10 @@
 //! that is not done is worked on alone.
 
 mod admin;
+pub mod balance;
 mod bell;
 mod context;
+mod crew;
 mod depth;
 mod exact;
 mod faults;
@@ -22,6 +24,7 @@ pub mod progress;
 mod reader;
 mod record;
 mod settings;
+mod survey;
 mod transactor;
 mod writer;
 
@@ -37,8 +40,10 @@ use crate::poll::{Interest, Poller, Ready};
 use admin::Admin;
 use bell::Bell;
 use context::Notes;
+use crew::Crew;
 use exact::Exact;
 use gathering::Fate;
+use handing::crew;
 use reader::{Held, Reader};
 use settings::Settings;
 use std::collections::HashMap;
@@ -97,7 +102,8 @@ pub struct KafkaConnection {
 /// A topic that is open.
 struct Open {
     topic: Arc<str>,
-    reader: Option<usize>,
+    /// Those that read it.
+    crew: Option<Crew>,
     /// Largest record it takes.
     record_max: u64,
 }
@@ -170,18 +176,16 @@ impl Connection for KafkaConnection {
             *writer = Some(Writer::new(&self.settings, &self.notes, &self.bell)?);
         }
         let record_max = self.admin.message_size(name)?;
-        Ok(self.enter(Open { topic: Arc::from(name), reader: None, record_max }))
+        Ok(self.enter(Open { topic: Arc::from(name), crew: None, record_max }))
     }
 
     fn open_receive(&mut self, name: &str) -> Result<QueueId, QueueError> {
         if !self.admin.exists(name)? {
             return Err(QueueError::NoSuchQueue);
         }
-        let exact = matches!(self.sending, Sending::ExactlyOnce(_));
-        let reader = Reader::join(&self.settings, name, exact, &self.notes, &self.bell)?;
-        self.readers.push(reader);
-        let reader = Some(self.readers.len() - 1);
-        Ok(self.enter(Open { topic: Arc::from(name), reader, record_max: 0 }))
+        let (base, readers, _) = self.base();
+        let crew = Some(Crew::join(base, name, readers)?);
+        Ok(self.enter(Open { topic: Arc::from(name), crew, record_max: 0 }))
     }
 
     fn attach(&mut self, poller: Rc<Poller>, base: u64) {
@@ -190,7 +194,8 @@ impl Connection for KafkaConnection {
     }
 
     fn listen(&mut self, queue: QueueId, on: bool) -> Result<(), QueueError> {
-        self.reader(queue)?.listen(on);
+        let Self { open, readers, .. } = self;
+        crew(open, queue)?.listen(on, readers);
         Ok(())
     }
 
@@ -200,15 +205,12 @@ impl Connection for KafkaConnection {
         max: usize,
         into: &mut Vec<Taken>,
     ) -> Result<(), QueueError> {
-        let index = self.topic(queue).reader.ok_or(QueueError::NoSuchQueue)?;
-        if std::mem::take(&mut self.readers[index].doubted) {
-            let topic = self.readers[index].topic.clone();
-            if !self.admin.exists(&topic)? {
-                return Err(QueueError::Removed { name: self.settings.url_of(&topic) });
-            }
+        let Self { readers, held, next_receipt, open, admin, .. } = self;
+        let crew = crew(open, queue)?;
+        if crew.is_doubted(readers) && !admin.exists(crew.topic())? {
+            return Err(QueueError::Removed { name: self.settings.url_of(crew.topic()) });
         }
-        let Self { readers, held, next_receipt, .. } = self;
-        readers[index].take(max, |letter, attempts, epoch| {
+        crew.take(max, readers, |index, letter, attempts, epoch| {
             *next_receipt += 1;
             let receipt = Receipt(*next_receipt);
             let (partition, offset) = (letter.partition, letter.offset);
@@ -252,10 +254,7 @@ impl Connection for KafkaConnection {
             taken.iter().filter_map(|receipt| self.held.remove(&receipt.0)).collect();
         let mut void = false;
         for one in &held {
-            match self.readers[one.reader].part(one) {
-                Some(part) => part.came_back(),
-                None => void = true,
-            }
+            void |= !self.readers[one.reader].came_back(one);
         }
         if void {
             self.ready.push((ticket, true));
@@ -348,8 +347,8 @@ impl Connection for KafkaConnection {
     }
 
     fn is_asking(&self, queue: QueueId) -> bool {
-        let reader = self.topic(queue).reader;
-        reader.is_some_and(|index| self.readers[index].is_settling())
+        let crew = self.topic(queue).crew.as_ref();
+        crew.is_some_and(|crew| crew.is_settling(&self.readers))
     }
 
     fn has_more(&self) -> bool {
@@ -369,6 +368,11 @@ impl Connection for KafkaConnection {
         let now_us = unix_us();
         for reader in &mut self.readers {
             reader.look_after(now_us)?;
+        }
+        let (base, readers, open) = self.base();
+        let crews = open.iter_mut().filter_map(|open| open.crew.as_mut());
+        for crew in crews {
+            crew.look_after(base, readers)?;
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub(super) struct Part {
     pub(super) waiting: VecDeque<Letter>,
     /// How many are handed out and not settled.
     out: usize,
+    /// How many are handed out and not done: a join may keep what is settled.
+    unfinished: usize,
     /// What the brokers know: whether somebody works on it; none before they
     /// were told anything.
     said: Option<bool>,
@@ -60,6 +62,7 @@ impl Part {
             gathering: Gathering::default(),
             waiting: VecDeque::new(),
             out: 0,
+            unfinished: 0,
             said: None,
             probing: false,
             leaving: false,
@@ -85,7 +88,7 @@ impl Part {
                 self.waiting.clear();
                 self.waiting.push_back(letter);
                 self.gathering = Gathering::default();
-                self.out = 0;
+                (self.out, self.unfinished) = (0, 0);
             }
         }
         sight != Sight::Restarted
@@ -122,19 +125,28 @@ impl Part {
         }
         let letter = self.waiting.pop_front()?;
         self.out += 1;
+        self.unfinished += 1;
         Some((letter, self.progress.takeovers()))
     }
 
     /// Something that was handed out is settled, whatever becomes of its
     /// offset: it killed nobody.
-    pub(super) fn came_back(&mut self) {
+    pub(super) fn came_back(&mut self, fate: &Fate) {
         self.out = self.out.saturating_sub(1);
+        if *fate == Fate::Held {
+            self.unfinished = self.unfinished.saturating_sub(1);
+        }
         if self.progress.takeovers() > 0 {
             self.progress.absolve();
             self.probing = false;
             self.careful = true;
             self.changes += 1;
         }
+    }
+
+    /// Whether something is at work that would be done again by a next owner.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.unfinished > 0
     }
 
     /// Parts of joins come through here.
@@ -166,6 +178,7 @@ impl Part {
         }
         if *fate != Fate::Held {
             self.changes += 1;
+            self.unfinished = self.unfinished.saturating_sub(1);
         }
         self.changes
     }

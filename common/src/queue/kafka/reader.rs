@@ -74,6 +74,10 @@ pub(super) struct Reader {
     pub(super) in_transaction: bool,
     /// Set when the brokers said that there is no such topic.
     pub(super) doubted: bool,
+    /// It is to leave its group.
+    pub(super) resigning: bool,
+    /// Settlements of what came from it since it was asked.
+    finished: u64,
 }
 
 impl Reader {
@@ -122,20 +126,24 @@ impl Reader {
             exact,
             in_transaction: false,
             doubted: false,
+            resigning: false,
+            finished: 0,
         })
     }
 
     /// Hands out up to `max` messages that are there, in turn from all
-    /// partitions, and asks for more.
+    /// partitions, and asks for more. With `may_try` one that may have killed
+    /// somebody can be among them.
     pub(super) fn take(
         &mut self,
         max: usize,
+        may_try: bool,
         mut hand: impl FnMut(Letter, u32, u64),
     ) -> Result<(), QueueError> {
         self.wanted_at = Instant::now();
         self.pause_or_resume();
         self.look(max, false)?;
-        if max > 0 {
+        if max > 0 && may_try {
             self.try_suspects();
         }
         let mut left = max;
@@ -163,12 +171,45 @@ impl Reader {
     /// Of partitions over which somebody died one at a time is tried, the
     /// least suspicious first.
     fn try_suspects(&mut self) {
-        if self.parts.values().any(Part::is_on_trial) {
+        if self.is_on_trial() {
             return;
         }
         let suspects = self.parts.values_mut().filter(|part| part.suspicion().is_some());
         if let Some(part) = suspects.min_by_key(|part| part.suspicion()) {
             part.probing = true;
+        }
+    }
+
+    /// Whether one that may have killed somebody is being tried.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.parts.values().any(Part::is_on_trial)
+    }
+
+    /// Whether it has left its group.
+    pub(super) fn is_gone(&self) -> bool {
+        self.consumer.is_none()
+    }
+
+    /// Takes the place of one that is gone, so that its receipts stay void.
+    pub(super) fn follows(&mut self, gone: &Self) {
+        self.epochs = gone.epochs;
+    }
+
+    /// How many messages it handed out came back since the last time.
+    pub(super) fn take_finished(&mut self) -> u64 {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Something that was handed out is settled. Returns whether it was still
+    /// ours.
+    pub(super) fn came_back(&mut self, held: &Held) -> bool {
+        self.finished += 1;
+        match self.part(held) {
+            Some(part) => {
+                part.came_back(&held.fate);
+                true
+            }
+            None => false,
         }
     }
 

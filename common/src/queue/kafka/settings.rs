@@ -5,7 +5,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::time::Duration;
 
 /// Options of ours; any other name has a dot in it and is librdkafka's.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 10] = [
     "partitions",
     "replicas",
     "min-isr",
@@ -13,11 +13,14 @@ const OPTIONS: [&str; 9] = [
     "linger",
     "batch",
     "group",
+    "balance",
     "batch-count",
     "batch-time",
 ];
 
 const PARTITIONS: i32 = 8;
+/// Where partitions are shared by rate: small enough to make shares of.
+const PARTITIONS_BY_RATE: i32 = 64;
 const BATCH_COUNT: usize = 500;
 const BATCH_TIME: Duration = Duration::from_millis(20);
 
@@ -33,7 +36,7 @@ const CONSUMER: [(&str, &str); 14] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("isolation.level", "read_committed"),
     ("session.timeout.ms", "6000"),
-    ("heartbeat.interval.ms", "2000"),
+    ("heartbeat.interval.ms", "1000"),
     ("queued.min.messages", "1000"),
     ("queued.max.messages.kbytes", "16384"),
     // What is asked for next waits this long once the hoard is full.
@@ -59,8 +62,9 @@ const PRODUCER: [(&str, &str); 5] = [
 pub(super) struct Settings {
     /// The server part of the URL.
     pub(super) servers: String,
-    /// Partitions of a topic made here.
-    pub(super) partitions: i32,
+    partitions: Option<i32>,
+    /// Whether a quick invoker gets more partitions than a slow one.
+    pub(super) by_rate: bool,
     /// Copies of each partition.
     pub(super) replicas: i32,
     min_isr: Option<u32>,
@@ -90,7 +94,8 @@ impl Settings {
         };
         let mut settings = Self {
             servers: servers.to_owned(),
-            partitions: PARTITIONS,
+            partitions: None,
+            by_rate: false,
             replicas: 1,
             min_isr: None,
             acks: "all".to_owned(),
@@ -111,7 +116,7 @@ impl Settings {
 
     fn option(&mut self, key: &str, value: &str) -> Result<(), QueueError> {
         match key {
-            "partitions" => self.partitions = number(key, value, 1)?,
+            "partitions" => self.partitions = Some(number(key, value, 1)?),
             "replicas" => self.replicas = number(key, value, 1)?,
             "min-isr" => self.min_isr = Some(number(key, value, 1)?),
             "acks" => self.acks = acks(value)?,
@@ -119,12 +124,25 @@ impl Settings {
             "batch" => self.batch = Some(number::<u32>(key, value, 1)?.to_string()),
             "group" if value.is_empty() => return Err(unfit(key, value, "a name")),
             "group" => self.group = Some(value.to_owned()),
+            "balance" => {
+                self.by_rate = match value {
+                    "static" => false,
+                    "rate" => true,
+                    _ => return Err(unfit(key, value, "static or rate")),
+                }
+            }
             "batch-count" => self.batch_count = number(key, value, 1)?,
             "batch-time" => self.batch_time = milliseconds(key, value)?,
             key if key.contains('.') => self.options.push((key.to_owned(), value.to_owned())),
             key => return Err(unknown(key)),
         }
         Ok(())
+    }
+
+    /// Partitions of a topic made here.
+    pub(super) fn partitions(&self) -> i32 {
+        let default = if self.by_rate { PARTITIONS_BY_RATE } else { PARTITIONS };
+        self.partitions.unwrap_or(default)
     }
 
     /// The group that reads a topic.
@@ -288,7 +306,7 @@ mod tests {
     fn reads_options() {
         let settings = read("kafka://ann@h:1,i/jobs?partitions=3&batch-time=5ms&a.b=c");
         let settings = settings.expect("settings");
-        assert_eq!((settings.partitions, settings.batch_time.as_millis()), (3, 5));
+        assert_eq!((settings.partitions(), settings.batch_time.as_millis()), (3, 5));
         assert_eq!(settings.servers, "h:1,i");
         assert_eq!(settings.group_of("jobs"), "jobs");
         assert_eq!(settings.consuming("g").get("a.b"), Some("c"));
