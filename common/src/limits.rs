@@ -52,6 +52,9 @@ pub const UNASKED_MAX: u32 = 12;
 /// the order of intake is kept; beyond it the function's intake pauses.
 pub const ORDER_WAITING_MAX: usize = 256;
 
+/// Events that a trigger, `put` or `get` may have on their way to a broker.
+pub const UNDER_WAY_MAX: usize = 8_192;
+
 /// How long a broker may take to say whether there are messages, for those
 /// that wait a certain time for one, in milliseconds.
 pub const ANSWER_MAX_MS: u64 = 10_000;

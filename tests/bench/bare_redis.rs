@@ -29,6 +29,21 @@ const RESULTS: usize = 64;
 /// What was taken and is done, if anything, and what follows from it.
 type Move<'a> = (Option<&'a str>, Option<&'a [u8]>);
 
+/// What our events have beside their body, as long as there: the server is to
+/// have as much to do.
+const FIELDS: [(&str, &str); 7] = [
+    ("ce_id", "0123456789abcdef0123456789abcdef"),
+    ("ce_specversion", "1.0"),
+    ("ce_source", "/faas/hop"),
+    ("ce_type", "faas.event"),
+    ("ce_time", "2026-01-01T00:00:00.000000Z"),
+    ("content-type", "text/plain"),
+    (
+        "faas-control",
+        "as long as the share of an invocation, its run, its deadline and what else is in a control blo",
+    ),
+];
+
 /// One that reads a stream and sends to another.
 struct Client {
     connection: Connection,
@@ -84,21 +99,30 @@ impl Client {
         let mut call = cmd("EVALSHA");
         call.arg(&self.settle).arg(self.keys.len()).arg(&self.keys[..]);
         call.arg(self.batch).arg(GROUP).arg(&self.name);
+        // Where it was taken, and where it goes.
+        let count = moves.iter().filter(|(taken, _)| taken.is_some()).count();
+        match count {
+            0 => call.arg(0),
+            _ => call.arg(1).arg(&FROM).arg(count),
+        };
+        match moves.iter().all(|(_, body)| body.is_none()) {
+            true => call.arg(0),
+            false => call.arg(1).arg(&TO).arg(0).arg(CAPACITY).arg("block").arg(0),
+        };
         for (taken, body) in moves {
             match taken {
-                Some(id) => call.arg(1).arg(FROM[0]).arg(FROM[1]).arg(*id),
+                Some(id) => call.arg(1).arg(1).arg(*id),
                 None => call.arg(0),
             };
             // No joins.
             call.arg(0);
             match body {
-                None => _ = call.arg(0),
+                None => call.arg(0),
                 Some(body) => {
-                    call.arg(1).arg(TO[0]).arg(TO[1]).arg(0).arg(CAPACITY).arg("block");
-                    // Ids are not looked at; two words: a field and its value.
-                    call.arg(0).arg(2).arg("data").arg(*body);
+                    call.arg(1).arg(1).arg(2 * FIELDS.len() + 2).arg(&FIELDS[..]);
+                    call.arg("data").arg(*body)
                 }
-            }
+            };
         }
         let answer: String = call.query(&mut self.connection).expect("it answers");
         assert!(answer.split(',').all(|one| one == "d"), "not all is done: {answer}");

@@ -4,7 +4,6 @@
 //! way.
 
 use super::{Attr, Body, Control, Event, check_name};
-use std::io;
 
 /// Media type of the body.
 const CONTENT_TYPE: &str = "content-type";
@@ -15,24 +14,11 @@ const TYPES: &str = "faas-types";
 /// Prefix of all others.
 const PREFIX: &str = "ce_";
 
-/// An event, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Headers {
-    /// Names and values.
-    pub fields: Vec<(String, Vec<u8>)>,
-    /// The body; none and an empty one are not the same.
-    pub data: Option<Vec<u8>>,
-}
-
-/// Takes an event apart.
-///
-/// # Errors
-/// The body is in a file that cannot be read.
-pub fn write(event: &Event) -> io::Result<Headers> {
-    let mut fields = Vec::with_capacity(8 + event.extensions.len());
-    let mut put = |name: &str, value: &[u8]| fields.push((name.to_owned(), value.to_vec()));
-    put("ce_specversion", b"1.0");
+/// Tells the names and values of an event's headers; the id comes first. Its
+/// body goes beside them.
+pub fn each(event: &Event, mut put: impl FnMut(&str, &[u8])) {
     put("ce_id", event.id.as_bytes());
+    put("ce_specversion", b"1.0");
     put("ce_source", event.source.as_bytes());
     put("ce_type", event.kind.as_bytes());
     if let Some(time) = &event.time {
@@ -58,11 +44,6 @@ pub fn write(event: &Event) -> io::Result<Headers> {
         control.encode(&mut bytes);
         put(CONTROL, &bytes);
     }
-    let data = match &event.body {
-        None => None,
-        Some(body) => Some(body.load()?.into_owned()),
-    };
-    Ok(Headers { fields, data })
 }
 
 /// Puts an event together. Headers that are not ours are left out.
@@ -136,9 +117,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn there_and_back(event: &Event) -> Result<Event, String> {
-        let headers = write(event).expect("in memory");
-        let fields = headers.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        read(fields, headers.data.clone())
+        let mut fields = Vec::new();
+        each(event, |name, value| fields.push((name.to_owned(), value.to_vec())));
+        let data = event.body.as_ref().map(|body| body.load().expect("in memory").into_owned());
+        read(fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())), data)
     }
 
     fn attr() -> impl Strategy<Value = Attr> {

@@ -10,7 +10,7 @@ use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::exit::Exit;
-use crate::limits::{ANSWER_MAX_MS, DRAIN_MAX_MS, IDLE_LOOK_MS, SENT_MAX};
+use crate::limits::{ANSWER_MAX_MS, DRAIN_MAX_MS, IDLE_LOOK_MS, UNDER_WAY_MAX};
 use crate::poll::{Interest, Poller};
 use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
 use crate::signals::Signals;
@@ -138,6 +138,7 @@ impl Transfer {
             last: Instant::now(),
             taken: 0,
             arrived: 0,
+            is_news: false,
             waits_for: None,
             sent: VecDeque::new(),
             batch: VecDeque::new(),
@@ -180,12 +181,12 @@ impl Transfer {
             };
             report.bad += u64::from(!good);
             match self.desk.hand_over(Handoff { taken: Some(receipt), outputs })? {
-                Handed::Done => state.sent.push_back((0, good)),
+                Handed::Done => state.push(None, good),
                 Handed::Later(ticket) => {
-                    state.sent.push_back((ticket, good));
+                    state.push(Some(ticket), good);
                     state.waits_for = Some(ticket);
                 }
-                Handed::Sent(ticket) => state.sent.push_back((ticket, good)),
+                Handed::Sent(ticket) => state.push(Some(ticket), good),
                 Handed::Refused(error) => return Err(Fault::Queue(error)),
             }
         }
@@ -284,8 +285,7 @@ impl Transfer {
         }
         for ticket in self.desk.advance()? {
             state.waits_for.take_if(|waited| *waited == ticket);
-            let sent = state.sent.iter_mut().find(|(sent, _)| *sent == ticket);
-            sent.into_iter().for_each(|sent| sent.0 = 0);
+            state.is_done(ticket, report);
         }
         if let Some((_, error)) = self.desk.refused().into_iter().next() {
             return Err(Fault::Queue(error));
@@ -331,41 +331,71 @@ struct State {
     taken: u64,
     /// Events that have arrived, bad ones too.
     arrived: u64,
+    /// Whether more have than were told of.
+    is_news: bool,
     /// The hand-off that waits for room.
     waits_for: Option<u64>,
-    /// Hand-offs in their order: the ticket, none (0) once it is done, and
-    /// whether it is of a good event.
-    sent: VecDeque<(u64, bool)>,
+    /// Hand-offs in their order.
+    sent: VecDeque<Sent>,
     batch: VecDeque<Taken>,
     stop: Option<i32>,
     stopped_at: Option<Instant>,
     interrupted: bool,
 }
 
+/// A hand-off, and those before it, may not have arrived.
+struct Sent {
+    /// They grow; one that was done at once has that of the one before it.
+    ticket: u64,
+    /// Whether it is of a good event.
+    good: bool,
+    is_done: bool,
+}
+
 impl State {
     fn may_send(&self) -> bool {
-        self.waits_for.is_none() && !self.batch.is_empty() && self.sent.len() < SENT_MAX
+        self.waits_for.is_none() && !self.batch.is_empty() && self.sent.len() < UNDER_WAY_MAX
     }
 
     fn may_take(&self) -> bool {
-        self.waits_for.is_none() && self.batch.is_empty() && self.sent.len() < SENT_MAX
+        self.waits_for.is_none() && self.batch.is_empty() && self.sent.len() < UNDER_WAY_MAX
+    }
+
+    /// Remembers a hand-off; one without a ticket is done.
+    fn push(&mut self, ticket: Option<u64>, good: bool) {
+        let last = self.sent.back().map_or(0, |sent| sent.ticket);
+        let is_done = ticket.is_none();
+        self.sent.push_back(Sent { ticket: ticket.unwrap_or(last), good, is_done });
+    }
+
+    /// A hand-off is done, most often the first of those that were not.
+    fn is_done(&mut self, ticket: u64, report: &mut Report) {
+        let place = self.sent.partition_point(|sent| sent.ticket < ticket);
+        if let Some(sent) = self.sent.get_mut(place).filter(|sent| sent.ticket == ticket) {
+            sent.is_done = true;
+        }
+        self.count(report);
+    }
+
+    /// Counts what has arrived, in order: what is told of is a line number too.
+    fn count(&mut self, report: &mut Report) {
+        while let Some(sent) = self.sent.front().filter(|sent| sent.is_done) {
+            report.moved += u64::from(sent.good);
+            self.sent.pop_front();
+            self.arrived += 1;
+            self.is_news = true;
+        }
     }
 }
 
-/// Counts what has arrived, in order: what is told of is a line number too.
+/// Tells what has arrived.
 fn arrived(
     state: &mut State,
     report: &mut Report,
     moved: &mut impl FnMut(u64) -> Result<()>,
 ) -> std::result::Result<(), Fault> {
-    let mut any = false;
-    while let Some((0, good)) = state.sent.front().copied() {
-        state.sent.pop_front();
-        report.moved += u64::from(good);
-        state.arrived += 1;
-        any = true;
-    }
-    if any {
+    state.count(report);
+    if std::mem::take(&mut state.is_news) {
         state.last = Instant::now();
         moved(state.arrived)?;
     }

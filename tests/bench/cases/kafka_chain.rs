@@ -24,11 +24,15 @@ pub fn hop(report: &mut Report) {
 
 /// Many under way; the bare loop takes and commits many at once.
 pub fn saturation(report: &mut Report) {
-    report.title("kafka-saturation: chain of 3 filters (cat) over Kafka, 64 messages under way");
-    let Some(kafka) = brokers::kafka(report) else { return };
-    let (url, program) = (kafka.url(), Program::cat(true));
-    let mut ours = Ours::start_via(&url, HOPS, &program);
-    let mut bare = BareKafka::start(&url, HOPS, &program, WINDOW);
-    let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare];
-    brokers::saturation(report, "kafka-saturation", subjects);
+    for (program, what, goal) in brokers::functions() {
+        report.title(&format!(
+            "kafka-saturation: chain of 3 filters ({what}) over Kafka, 64 messages under way"
+        ));
+        let Some(kafka) = brokers::kafka(report) else { return };
+        let url = kafka.url();
+        let mut ours = Ours::start_via(&url, HOPS, &program);
+        let mut bare = BareKafka::start(&url, HOPS, &program, WINDOW);
+        let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare];
+        brokers::saturation(report, "kafka-saturation", goal, subjects);
+    }
 }

@@ -25,12 +25,16 @@ pub fn hop(report: &mut Report) {
 /// Many under way. The bare loop that counts reads and settles many at once
 /// where they are there, as ours does; the other one by one.
 pub fn saturation(report: &mut Report) {
-    report.title("redis-saturation: chain of 3 filters (cat) over Redis, 64 messages under way");
-    let Some(redis) = brokers::redis(report) else { return };
-    let (url, program) = (redis.url(), Program::cat(true));
-    let mut ours = Ours::start_via(&url, HOPS, &program);
-    let mut bare = BareRedis::start("bare", &url, HOPS, &program, WINDOW);
-    let mut single = BareRedis::start("one by one", &url, HOPS, &program, 1);
-    let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare, &mut single];
-    brokers::saturation(report, "redis-saturation", subjects);
+    for (program, what, goal) in brokers::functions() {
+        report.title(&format!(
+            "redis-saturation: chain of 3 filters ({what}) over Redis, 64 messages under way"
+        ));
+        let Some(redis) = brokers::redis(report) else { return };
+        let url = redis.url();
+        let mut ours = Ours::start_via(&url, HOPS, &program);
+        let mut bare = BareRedis::start("bare", &url, HOPS, &program, WINDOW);
+        let mut single = BareRedis::start("one by one", &url, HOPS, &program, 1);
+        let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare, &mut single];
+        brokers::saturation(report, "redis-saturation", goal, subjects);
+    }
 }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// What a record has beside its key, value and headers, at most.
 const FRAME_MAX: usize = 128;
+/// Headers that most events have.
+const HEADERS_USUAL: usize = 8;
 /// What each header has beside its name and value, at most.
 const HEADER_FRAME_MAX: usize = 10;
 
@@ -21,7 +23,9 @@ pub(super) struct Record {
     pub(super) queue: QueueId,
     pub(super) topic: Arc<str>,
     key: Option<Vec<u8>>,
-    fields: Vec<(String, Vec<u8>)>,
+    headers: OwnedHeaders,
+    /// Bytes they take, at most.
+    headers_size: usize,
     data: Option<Vec<u8>>,
 }
 
@@ -35,23 +39,38 @@ impl Record {
         queue: QueueId,
         topic: Arc<str>,
     ) -> Result<Self, QueueError> {
-        let headers::Headers { fields, data } =
-            headers::write(event).map_err(QueueError::io("reading a body"))?;
-        Ok(Self { queue, topic, key: key_of(event), fields, data })
+        let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS_USUAL));
+        let mut headers_size = 0;
+        headers::each(event, |key, value| {
+            headers_size += key.len() + value.len() + HEADER_FRAME_MAX;
+            let header = Header { key, value: Some(value) };
+            headers = headers.take().map(|headers| headers.insert(header));
+        });
+        let data = match &event.body {
+            None => None,
+            Some(body) => Some(body.load().map_err(QueueError::io("reading a body"))?.into_owned()),
+        };
+        Ok(Self {
+            queue,
+            topic,
+            key: key_of(event),
+            headers: headers.unwrap_or_default(),
+            headers_size,
+            data,
+        })
     }
 
     /// A record that is no event.
     pub(super) fn plain(topic: &str, data: &[u8]) -> Self {
         let topic = Arc::from(topic);
-        Self { queue: QueueId(0), topic, key: None, fields: Vec::new(), data: Some(data.to_vec()) }
+        let (headers, data) = (OwnedHeaders::new(), Some(data.to_vec()));
+        Self { queue: QueueId(0), topic, key: None, headers, headers_size: 0, data }
     }
 
     /// Bytes it takes, at most.
     pub(super) fn size(&self) -> u64 {
-        let fields =
-            self.fields.iter().map(|(name, value)| name.len() + value.len() + HEADER_FRAME_MAX);
         let rest = self.key.as_ref().map_or(0, Vec::len) + self.data.as_ref().map_or(0, Vec::len);
-        (FRAME_MAX + rest + fields.sum::<usize>()) as u64
+        (FRAME_MAX + rest + self.headers_size) as u64
     }
 
     /// Gives it to a producer; its acknowledgement comes under `name`.
@@ -63,12 +82,8 @@ impl Record {
         producer: &BaseProducer<Context>,
         name: usize,
     ) -> Result<(), RDKafkaErrorCode> {
-        let mut headers = OwnedHeaders::new_with_capacity(self.fields.len());
-        for (name, value) in &self.fields {
-            headers = headers.insert(Header { key: name, value: Some(value.as_slice()) });
-        }
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(&self.topic, name).headers(headers);
+            BaseRecord::with_opaque_to(&self.topic, name).headers(self.headers.clone());
         if let Some(key) = &self.key {
             record = record.key(key.as_slice());
         }

@@ -3,16 +3,26 @@
 //! much at once, and an idle one waits for nobody.
 
 use super::keys::{beside, place};
-use super::{BODY_MAX, Expect, Held, RedisConnection, entry, scripts};
-use crate::queue::{Connection, Outgoing, QueueError, QueueId, Settled, Settlement, WhenFull};
-use redis::{Cmd, cmd};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use super::{BODY_MAX, Expect, RedisConnection};
+use crate::queue::{Connection, QueueError, QueueId, Settled, Settlement};
+use redis::cmd;
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
 /// Most hand-offs in one batch: a script keeps all others waiting.
 const BATCH_MAX: usize = 256;
 
 /// Most bytes of bodies in one batch, unless one alone has more.
 const BATCH_BYTES_MAX: u64 = 4 << 20;
+
+/// Hand-offs that are worth a batch although more are about to come.
+const WORTH: usize = 32;
+
+/// How long hand-offs wait for others, at most.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+
+/// Hand-offs that are worth packing before they can be sent.
+const AHEAD_MIN: usize = 64;
 
 /// How long the answer to a batch is kept, in seconds.
 const SENT_KEPT_S: u32 = 900;
@@ -24,6 +34,10 @@ const REPLICAS_MS: u32 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     pending: VecDeque<Settlement>,
+    /// Since when the first of these waits for others to go with it.
+    since: Option<Instant>,
+    /// The batch after the one that is under way.
+    next: Option<Batch>,
     under_way: Option<Batch>,
     number: u64,
     /// Queues that had no room when they were last tried.
@@ -67,8 +81,9 @@ impl Outbox {
 
     /// Whether something on its way is for this queue.
     pub(super) fn mentions(&self, id: QueueId) -> bool {
-        let under_way = self.under_way.iter().flat_map(|batch| &batch.items);
-        let mut outputs = self.pending.iter().chain(under_way).flat_map(|item| &item.outputs);
+        let batches = self.under_way.iter().chain(&self.next);
+        let packed = batches.flat_map(|batch| &batch.items);
+        let mut outputs = self.pending.iter().chain(packed).flat_map(|item| &item.outputs);
         outputs.any(|output| output.queue == id)
     }
 
@@ -79,7 +94,7 @@ impl Outbox {
 
     /// Whether nothing is on its way.
     pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.under_way.is_none()
+        self.pending.is_empty() && self.next.is_none() && self.under_way.is_none()
     }
 
     /// The connection broke: what was under way goes out once more. The
@@ -87,6 +102,15 @@ impl Outbox {
     pub(super) fn send_again(&mut self) {
         if let Some(batch) = &mut self.under_way {
             batch.is_sent = false;
+        }
+    }
+
+    /// The next batch is not what it was made for: what is in it comes after
+    /// what came back.
+    fn unpack_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.number -= 1;
+            next.items.into_iter().rev().for_each(|item| self.pending.push_front(item));
         }
     }
 
@@ -140,13 +164,36 @@ impl RedisConnection {
         Ok(if waits { Settled::Waiting } else { Settled::Sent })
     }
 
-    /// Sends the next batch, if none is under way.
+    /// Sends the next batch, unless more for it is about to come: while
+    /// messages wait that quick functions will be given at once, hand-offs of
+    /// a millisecond go together, for a batch of one costs the server as much
+    /// as a batch of several.
+    pub(super) fn send_when_worth(&mut self) {
+        let outbox = &mut self.outbox;
+        let may_wait = outbox.under_way.is_none() && outbox.next.is_none();
+        if may_wait && !self.intake.filled.is_empty() && outbox.pending.len() < WORTH {
+            let Some(since) = outbox.since else {
+                outbox.since = (!outbox.pending.is_empty()).then(Instant::now);
+                return self.alarm.ring_after(GATHER_MAX);
+            };
+            if since.elapsed() < GATHER_MAX {
+                return;
+            }
+        }
+        self.send_batch();
+    }
+
+    /// Sends the next batch, if none is under way; else prepares it, if there
+    /// is much to send.
     pub(super) fn send_batch(&mut self) {
         if !self.main.is_up() {
             return;
         }
-        if self.outbox.under_way.is_none() && !self.outbox.pending.is_empty() {
-            self.make_batch();
+        self.outbox.since = None;
+        if self.outbox.under_way.is_none() {
+            self.outbox.under_way = self.outbox.next.take().or_else(|| self.make_batch());
+        } else if self.outbox.next.is_none() && self.outbox.pending.len() >= AHEAD_MIN {
+            self.outbox.next = self.make_batch();
         }
         let Some(batch) = self.outbox.under_way.as_mut().filter(|batch| !batch.is_sent) else {
             return;
@@ -155,24 +202,28 @@ impl RedisConnection {
         batch.is_sent = self.main.send_packed(&batch.packed, Expect::Batch);
     }
 
-    fn make_batch(&mut self) {
+    fn make_batch(&mut self) -> Option<Batch> {
+        if self.outbox.pending.is_empty() {
+            return None;
+        }
         let mut outbox = std::mem::take(&mut self.outbox);
         let items = outbox.next_items(|settlement| self.place_of(settlement));
         self.outbox = outbox;
         if items.is_empty() {
-            return;
+            return None;
         }
         self.outbox.number += 1;
-        let (keys, packed) = match self.pack(&items) {
+        let first = items.first().and_then(|item| self.first_stream(item)).unwrap_or_default();
+        let answer_key = sent_key(&first, &self.name);
+        let (keys, packed) = match self.pack(self.outbox.number, answer_key, &items) {
             Ok(packed) => packed,
             Err(error) => {
                 self.failed = Some(QueueError::io("reading a body")(error));
-                return;
+                return None;
             }
         };
         self.outbox.sent_keys.extend(keys.first().cloned());
-        let batch = Batch { items, keys, packed, is_sent: false, answer: None };
-        self.outbox.under_way = Some(batch);
+        Some(Batch { items, keys, packed, is_sent: false, answer: None })
     }
 
     /// Where a hand-off's keys are in a cluster; elsewhere all is one place.
@@ -186,69 +237,10 @@ impl RedisConnection {
         self.open.get(queue).map_or_else(String::new, |open| place(&open.stream).to_owned())
     }
 
-    fn pack(&self, items: &[Settlement]) -> std::io::Result<(Vec<String>, Vec<u8>)> {
-        let mut pack = Pack::default();
-        pack.number(self.outbox.number);
-        pack.word(&self.settings.group);
-        pack.word(&self.name);
-        let first = items.first().and_then(|item| self.first_stream(item)).unwrap_or_default();
-        pack.key(sent_key(&first, &self.name));
-        for item in items {
-            self.pack_taken(&mut pack, item);
-            pack.number(item.outputs.len() as u64);
-            for output in &item.outputs {
-                self.pack_output(&mut pack, output)?;
-            }
-        }
-        Ok((pack.keys.clone(), pack.command().get_packed_command()))
-    }
-
     fn first_stream(&self, item: &Settlement) -> Option<String> {
         let output = item.outputs.first().map(|output| output.queue);
         let taken = || Some(self.held.get(&item.taken.first()?.0)?.queue);
         Some(self.open[output.or_else(taken)?.0 as usize].stream.clone())
-    }
-
-    fn pack_taken(&self, pack: &mut Pack, item: &Settlement) {
-        let held: Vec<&Held> =
-            item.taken.iter().filter_map(|receipt| self.held.get(&receipt.0)).collect();
-        pack.number(held.len() as u64);
-        for held in &held {
-            let stream = &self.open[held.queue.0 as usize].stream;
-            pack.key_number(stream.clone());
-            pack.optional_key(self.wants_of(held.queue));
-            pack.word(&held.id);
-        }
-        let fired: Vec<_> =
-            held.iter().filter_map(|held| Some((held, held.fired.as_ref()?))).collect();
-        pack.number(fired.len() as u64);
-        for (held, (key, claim, passed)) in fired {
-            let stream = &self.open[held.queue.0 as usize].stream;
-            pack.key_number(super::joins::instance(stream, key));
-            pack.key_number(super::joins::parts(stream, key));
-            pack.word(claim);
-            pack.bytes(passed.clone());
-        }
-    }
-
-    fn pack_output(&self, pack: &mut Pack, output: &Outgoing) -> std::io::Result<()> {
-        let queue = &self.open[output.queue.0 as usize];
-        pack.key_number(queue.stream.clone());
-        pack.optional_key(self.wants_of(output.queue));
-        let otherwise = queue.otherwise.map(|id| self.open[id.0 as usize].stream.clone());
-        pack.optional_key(otherwise);
-        let about = &queue.about;
-        let capacity = if self.patient { about.patient_capacity } else { about.capacity };
-        pack.number(capacity.unwrap_or(0));
-        pack.word(about.when_full.unwrap_or(WhenFull::Block).word());
-        match self.settings.drops_known_ids {
-            false => pack.number(0),
-            true => pack.key_pair(beside(&queue.stream, "ids"), beside(&queue.stream, "ids.old")),
-        }
-        let fields = entry::fields(&output.event)?;
-        pack.number(fields.len() as u64);
-        fields.into_iter().for_each(|field| pack.bytes(field));
-        Ok(())
     }
 
     /// The answer to a batch; with replicas it counts once they have it.
@@ -332,9 +324,10 @@ impl RedisConnection {
         }
         if !stuck.is_empty() {
             self.listen_for_room();
+            self.outbox.unpack_next();
         }
         stuck.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
-        self.send_batch();
+        self.send_when_worth();
         self.write_out();
     }
 
@@ -370,6 +363,7 @@ impl RedisConnection {
         }
         self.failed = Some(error);
         self.is_hopeless = true;
+        self.outbox.unpack_next();
         self.outbox.pending.push_front(item);
     }
 
@@ -386,6 +380,7 @@ impl RedisConnection {
             });
             return;
         }
+        self.outbox.unpack_next();
         batch.items.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
         self.is_hopeless = true;
         self.failed = Some(error);
@@ -403,61 +398,4 @@ fn lack(said: &str) -> String {
 /// Where the answer to a sender's last batch is kept.
 fn sent_key(stream: &str, sender: &str) -> String {
     beside(stream, &format!("sent.{sender}"))
-}
-
-/// The words of a batch.
-#[derive(Default)]
-struct Pack {
-    keys: Vec<String>,
-    numbers: HashMap<String, usize>,
-    words: Vec<Vec<u8>>,
-}
-
-impl Pack {
-    fn bytes(&mut self, bytes: Vec<u8>) {
-        self.words.push(bytes);
-    }
-
-    fn word(&mut self, word: &str) {
-        self.words.push(word.as_bytes().to_vec());
-    }
-
-    fn number(&mut self, number: u64) {
-        self.word(&number.to_string());
-    }
-
-    /// The number of a key, from 1.
-    fn key(&mut self, key: String) -> usize {
-        if let Some(number) = self.numbers.get(&key) {
-            return *number;
-        }
-        self.keys.push(key.clone());
-        self.numbers.insert(key, self.keys.len());
-        self.keys.len()
-    }
-
-    fn key_number(&mut self, key: String) {
-        let number = self.key(key);
-        self.number(number as u64);
-    }
-
-    fn optional_key(&mut self, key: Option<String>) {
-        match key {
-            Some(key) => self.key_number(key),
-            None => self.number(0),
-        }
-    }
-
-    /// Two keys that stand side by side; the number of the first.
-    fn key_pair(&mut self, first: String, second: String) {
-        let number = self.key(first);
-        self.key(second);
-        self.number(number as u64);
-    }
-
-    fn command(&self) -> Cmd {
-        let mut call = scripts::SETTLE.call(&self.keys);
-        self.words.iter().for_each(|word| _ = call.arg(word));
-        call
-    }
 }

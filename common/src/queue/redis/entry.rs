@@ -9,23 +9,22 @@ use serde_json::json;
 /// The field of the body.
 const DATA: &str = "data";
 
-/// The fields of an event, names and values in turn. The id comes first: by
-/// it the server knows what came before.
+/// Tells the fields of an event, names and values in turn. The id comes
+/// first: by it the server knows what came before.
 ///
 /// # Errors
 /// The body is in a file that cannot be read.
-pub fn fields(event: &Event) -> std::io::Result<Vec<Vec<u8>>> {
-    let mut headers = headers::write(event)?;
-    let id = headers.fields.iter().position(|(name, _)| name == "ce_id").unwrap_or(0);
-    headers.fields.swap(0, id);
-    let mut fields = Vec::with_capacity(2 * headers.fields.len() + 2);
-    for (name, value) in headers.fields {
-        fields.extend([name.into_bytes(), value]);
+pub fn write(event: &Event, mut field: impl FnMut(&[u8])) -> std::io::Result<()> {
+    headers::each(event, |name, value| {
+        field(name.as_bytes());
+        field(value);
+    });
+    if let Some(body) = &event.body {
+        let data = body.load()?;
+        field(DATA.as_bytes());
+        field(&data);
     }
-    if let Some(data) = headers.data {
-        fields.extend([DATA.as_bytes().to_vec(), data]);
-    }
-    Ok(fields)
+    Ok(())
 }
 
 /// The event of an entry, and what is wrong with it when it is none: then the
@@ -41,8 +40,8 @@ pub fn event(id: &str, queue: &str, fields: Vec<Value>) -> (Event, Option<String
         }
     }
     let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-    match headers::read(borrowed, data.clone()) {
-        Ok(event) => (event, None),
+    match headers::read(borrowed, None) {
+        Ok(event) => (Event { body: data.map(Body::Inline), ..event }, None),
         Err(fault) => (foreign(id, queue, pairs, data), Some(fault)),
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Intake {
     is_ending: bool,
     /// Whether answers with messages may have been lost.
     has_lost: bool,
-    /// Queues that a look found empty since the last message.
+    /// Queues that gave less than was asked for when they were last read.
     empty: BTreeSet<QueueId>,
     /// Queues that messages are asked for from.
     wanting: BTreeSet<QueueId>,
@@ -80,8 +80,8 @@ impl RedisConnection {
         };
         let fresh: Vec<QueueId> = wanted.iter().filter(is_new).copied().collect();
         if !fresh.is_empty() && !self.intake.is_looking {
-            let look = self.read(&fresh, None);
-            self.intake.is_looking = self.main.send(&look, Expect::Read(fresh));
+            let (look, most) = self.read(&fresh, None);
+            self.intake.is_looking = self.main.send(&look, Expect::Read(fresh, most));
         }
         let empty: Vec<QueueId> =
             wanted.into_iter().filter(|id| self.intake.empty.contains(id)).collect();
@@ -156,8 +156,8 @@ impl RedisConnection {
         if !self.reader.is_up() {
             return;
         }
-        let wait = self.read(&queues, Some(WAIT_MS));
-        if self.reader.send(&wait, Expect::Wait(queues.clone())) {
+        let (wait, most) = self.read(&queues, Some(WAIT_MS));
+        if self.reader.send(&wait, Expect::Wait(queues.clone(), most)) {
             self.intake.waits = queues;
         }
     }
@@ -169,37 +169,37 @@ impl RedisConnection {
         }
     }
 
-    fn read(&self, queues: &[QueueId], wait_ms: Option<u64>) -> Cmd {
+    /// A look, or a wait, and how many messages of a queue it gives at most.
+    fn read(&self, queues: &[QueueId], wait_ms: Option<u64>) -> (Cmd, usize) {
         let asked = |id: &QueueId| {
             let queue = &self.open[id.0 as usize];
             queue.wants + queue.ahead
         };
-        let wants = queues.iter().map(asked).min().unwrap_or(1);
+        let most = queues.iter().map(asked).min().unwrap_or(1).clamp(1, READ_MAX);
         let mut read = cmd("XREADGROUP");
         read.arg("GROUP").arg(&self.settings.group).arg(&self.name);
-        read.arg("COUNT").arg(wants.clamp(1, READ_MAX));
+        read.arg("COUNT").arg(most);
         if let Some(wait_ms) = wait_ms {
             read.arg("BLOCK").arg(wait_ms);
         }
         read.arg("STREAMS");
         queues.iter().for_each(|id| _ = read.arg(&self.open[id.0 as usize].stream));
         queues.iter().for_each(|_| _ = read.arg(">"));
-        read
+        (read, most)
     }
 
     /// The answer to a look.
-    pub(super) fn on_read(&mut self, queues: Vec<QueueId>, value: Value) {
+    pub(super) fn on_read(&mut self, queues: &[QueueId], most: usize, value: Value) {
         self.intake.is_looking = false;
-        let came = self.take_in(&queues, value);
-        let nothing = queues.into_iter().filter(|id| !came.contains(id));
-        self.intake.empty.extend(nothing);
+        self.intake.empty.extend(queues);
+        self.take_in(queues, most, value);
     }
 
     /// The answer to a wait.
-    pub(super) fn on_wait(&mut self, queues: &[QueueId], value: Value) {
+    pub(super) fn on_wait(&mut self, queues: &[QueueId], most: usize, value: Value) {
         self.intake.waits.clear();
         self.intake.is_ending = false;
-        self.take_in(queues, value);
+        self.take_in(queues, most, value);
     }
 
     /// A connection broke, and what was asked for on it is forgotten.
@@ -214,24 +214,25 @@ impl RedisConnection {
         self.intake.has_lost = true;
     }
 
-    /// Puts what came into the inboxes of its queues.
-    fn take_in(&mut self, asked: &[QueueId], value: Value) -> Vec<QueueId> {
-        let mut came = Vec::new();
+    /// Puts what came into the inboxes of its queues. Where less came than was
+    /// asked for there is no more.
+    fn take_in(&mut self, asked: &[QueueId], most: usize, value: Value) {
         for part in items(value) {
             let mut part = items(part).into_iter();
             let (Some(stream), Some(entries)) = (part.next(), part.next()) else { continue };
             let stream = bytes(stream);
             let is_it = |id: &&QueueId| self.open[id.0 as usize].stream.as_bytes() == stream;
             let Some(id) = asked.iter().find(is_it).copied() else { continue };
-            for entry in items(entries) {
+            let entries = items(entries);
+            if entries.len() >= most {
+                self.intake.empty.remove(&id);
+            }
+            for entry in entries {
                 let mut entry = items(entry).into_iter();
                 let (Some(number), Some(fields)) = (entry.next(), entry.next()) else { continue };
                 self.hold(id, text(number), 1, items(fields));
             }
-            self.intake.empty.remove(&id);
-            came.push(id);
         }
-        came
     }
 
     /// What dead readers left in a queue.

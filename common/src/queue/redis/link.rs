@@ -122,6 +122,13 @@ impl<E: Default> Link<E> {
         wire.flush().map_err(|error| self.broke(&error))
     }
 
+    /// More may have come.
+    pub(super) fn rouse(&mut self) {
+        if let Some(wire) = &mut self.wire {
+            wire.rouse();
+        }
+    }
+
     /// The next answer and what it is for.
     pub(super) fn next(&mut self, settings: &Settings) -> Result<Option<(E, Value)>, Broken> {
         loop {

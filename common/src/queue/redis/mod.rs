@@ -8,6 +8,7 @@
 //! answers are dealt with as they come.
 
 mod admin;
+mod alarm;
 mod batch;
 pub mod entry;
 mod error;
@@ -15,6 +16,7 @@ mod intake;
 mod joins;
 mod keys;
 mod link;
+mod pack;
 mod pump;
 mod scripts;
 mod settings;
@@ -29,10 +31,12 @@ use super::{
 use crate::clock;
 use crate::event::Event;
 use crate::poll::{Poller, Ready};
+use alarm::Alarm;
 use batch::Outbox;
 use intake::Intake;
 use keys::Keys;
 use link::Link;
+use pump::{ALARM, MAIN, READER};
 use settings::Settings;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -81,10 +85,10 @@ enum Expect {
     Batch,
     /// How many replicas have them.
     Replicas,
-    /// A look for messages in these queues.
-    Read(Vec<QueueId>),
-    /// A wait for messages in these queues.
-    Wait(Vec<QueueId>),
+    /// A look for messages in these queues, so many of each at most.
+    Read(Vec<QueueId>, usize),
+    /// A wait for messages in these queues, the same.
+    Wait(Vec<QueueId>, usize),
     /// What we were given of this queue, with answers that got lost.
     Own(QueueId),
     /// What dead readers of this queue left.
@@ -107,6 +111,8 @@ pub struct RedisConnection {
     reader: Link<Expect>,
     /// Hears of room in queues that were full; only once one was.
     ear: Option<Link<Expect>>,
+    /// Rings when hand-offs have waited for others for long enough.
+    alarm: Alarm,
     poller: Option<(Rc<Poller>, u64)>,
     /// Our name as a reader and as a sender.
     name: String,
@@ -189,6 +195,7 @@ impl RedisConnection {
             main: Link::new(&settings, true)?,
             reader: Link::new(&settings, false)?,
             ear: None,
+            alarm: Alarm::new()?,
             keys: Keys::default(),
             poller: None,
             name: format!("{:016x}", clock::random_u64()),
@@ -242,8 +249,9 @@ impl Connection for RedisConnection {
     }
 
     fn attach(&mut self, poller: Rc<Poller>, base: u64) {
-        self.main.attach(poller.clone(), base);
-        self.reader.attach(poller.clone(), base | 1);
+        self.main.attach(poller.clone(), base | MAIN);
+        self.reader.attach(poller.clone(), base | READER);
+        self.alarm.attach(&poller, base | ALARM);
         self.poller = Some((poller, base));
     }
 
@@ -290,8 +298,9 @@ impl Connection for RedisConnection {
     }
 
     fn flush(&mut self) -> Result<(), QueueError> {
+        // Others wait for what is handed over.
+        self.send_when_worth();
         self.ask_for_messages();
-        self.send_batch();
         self.write_out();
         self.failure()
     }
@@ -326,8 +335,15 @@ impl Connection for RedisConnection {
         self.open[queue.0 as usize].otherwise = Some(otherwise);
     }
 
-    fn on_ready(&mut self, _ready: Ready) {
-        self.pump();
+    fn on_ready(&mut self, ready: Ready) {
+        match ready.token & 3 {
+            ALARM => {
+                self.alarm.hear();
+                self.send_batch();
+                self.write_out();
+            }
+            which => self.on_told(which),
+        }
     }
 
     fn is_asking(&self, queue: QueueId) -> bool {

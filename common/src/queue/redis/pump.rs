@@ -8,6 +8,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redis::{Cmd, Value};
 use std::time::{Duration, Instant};
 
+/// Which of our descriptors is ready, in the lowest bits of a token.
+pub(super) const MAIN: u64 = 0;
+pub(super) const READER: u64 = 1;
+pub(super) const EAR: u64 = 2;
+pub(super) const ALARM: u64 = 3;
+
 /// How long whoever begins waits for a server.
 const BEGIN_MAX: Duration = Duration::from_secs(5);
 
@@ -126,6 +132,23 @@ impl RedisConnection {
 
     /// Deals with all that came, and sends what follows from it.
     pub(super) fn pump(&mut self) {
+        self.main.rouse();
+        self.reader.rouse();
+        self.ear.iter_mut().for_each(Link::rouse);
+        self.take_answers();
+    }
+
+    /// One of the connections told that more came.
+    pub(super) fn on_told(&mut self, which: u64) {
+        match which {
+            MAIN => self.main.rouse(),
+            READER => self.reader.rouse(),
+            _ => self.ear.iter_mut().for_each(Link::rouse),
+        }
+        self.take_answers();
+    }
+
+    fn take_answers(&mut self) {
         self.reconnect();
         loop {
             match self.main.next(&self.settings) {
@@ -181,8 +204,8 @@ impl RedisConnection {
             Expect::Ask(number) => self.answer = Some((number, value)),
             Expect::Batch => self.on_batch(text(value)),
             Expect::Replicas => self.on_replicas(text(value).parse().unwrap_or(0)),
-            Expect::Read(queues) => self.on_read(queues, value),
-            Expect::Wait(queues) => self.on_wait(&queues, value),
+            Expect::Read(queues, most) => self.on_read(&queues, most, value),
+            Expect::Wait(queues, most) => self.on_wait(&queues, most, value),
             Expect::Own(queue) => self.on_own(queue, value),
             Expect::Adopt(queue) => self.on_adopt(queue, value),
             Expect::There(queue) => self.on_there(queue, text(value) != "0"),
@@ -193,7 +216,7 @@ impl RedisConnection {
     fn on_error(&mut self, expect: Expect, error: QueueError) {
         match (expect, error) {
             (Expect::Batch, error) => self.on_batch_failed(error),
-            (Expect::Read(queues) | Expect::Wait(queues), QueueError::NoSuchQueue) => {
+            (Expect::Read(queues, _) | Expect::Wait(queues, _), QueueError::NoSuchQueue) => {
                 self.forget_asked(true);
                 self.forget_asked(false);
                 let looks: Vec<Cmd> = queues
@@ -296,7 +319,7 @@ impl RedisConnection {
         }
         let Ok(mut ear) = Link::new(&self.settings, false) else { return };
         if let Some((poller, base)) = &self.poller {
-            ear.attach(poller.clone(), base | 2);
+            ear.attach(poller.clone(), base | EAR);
         }
         self.ear = Some(ear);
         self.reconnect();

@@ -34,6 +34,11 @@ pub(super) static ALL: [&Script; 8] =
     [&SETTLE, &GATHER, &JOIN, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT];
 
 impl Script {
+    /// What it is called by.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
     /// A call of it on these keys; arguments follow.
     pub(super) fn call<K: redis::ToRedisArgs>(&self, keys: &[K]) -> Cmd {
         let mut call = cmd("EVALSHA");

@@ -13,6 +13,9 @@ pub(super) struct Wire {
     out: Vec<u8>,
     written: usize,
     parser: Parser,
+    /// Whether a read took all there was: nothing more is read until we are
+    /// told that more came.
+    is_drained: bool,
 }
 
 /// What the bytes go over.
@@ -25,7 +28,7 @@ pub(super) enum Stream {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, out: Vec::new(), written: 0, parser: Parser::new() }
+        Self { stream, out: Vec::new(), written: 0, parser: Parser::new(), is_drained: false }
     }
 
     /// Adds a command to what goes out next.
@@ -62,9 +65,15 @@ impl Wire {
         self.written < self.out.len()
     }
 
+    /// More may have come.
+    pub(super) fn rouse(&mut self) {
+        self.is_drained = false;
+    }
+
     /// The next value; none until more has come.
     pub(super) fn next(&mut self) -> io::Result<Option<Value>> {
-        let mut source = Source { stream: &mut self.stream, ended: None };
+        let mut source =
+            Source { stream: &mut self.stream, is_drained: &mut self.is_drained, ended: None };
         match self.parser.parse_value(&mut source) {
             Ok(value) => Ok(Some(value)),
             Err(error) => match source.ended {
@@ -84,6 +93,7 @@ fn is_for_later(error: &io::Error) -> bool {
 /// Keeps why reading ended: the parser only says that it did.
 struct Source<'a> {
     stream: &'a mut Stream,
+    is_drained: &'a mut bool,
     ended: Option<io::Error>,
 }
 
@@ -91,7 +101,15 @@ impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = match &mut *self.stream {
-                Stream::Plain(stream) => stream.read(buffer),
+                _ if *self.is_drained => Err(io::ErrorKind::WouldBlock.into()),
+                Stream::Plain(stream) => {
+                    let read = stream.read(buffer);
+                    *self.is_drained = match &read {
+                        Ok(len) => (1..buffer.len()).contains(len),
+                        Err(error) => is_for_later(error),
+                    };
+                    read
+                }
                 Stream::Tls(stream) => stream.read(buffer),
             };
             let error = match read {
@@ -100,7 +118,7 @@ impl Read for Source<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
-            let told = io::Error::new(error.kind(), error.to_string());
+            let told = error.kind().into();
             self.ended = Some(error);
             return Err(told);
         }

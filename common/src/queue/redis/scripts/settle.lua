@@ -5,10 +5,13 @@
 --          batch that is sent again after a broken connection is answered and
 --          not done again
 -- KEYS[2+] streams and what belongs to them, by number
--- ARGV     batch, group, consumer, then for each hand-off:
---          n, n * (stream, wants, id)                           what is done
+-- ARGV     batch, group, consumer, then
+--          n, n * (stream, wants, messages)                     where it was taken
+--          n, n * (stream, wants, otherwise, capacity, policy, ids)  where it goes
+--          and for each hand-off:
+--          n, n * (number among the former, id)                 what is done
 --          n, n * (instance, parts, claim, passed)              joins that fired
---          n, n * (stream, wants, otherwise, capacity, policy, ids, fields, ...)
+--          n, n * (number among the latter, n, fields ...)      outputs
 local answered = redis.call('GET', KEYS[1])
 if answered then
   local batch, answer = string.match(answered, '^(%d+):(.*)$')
@@ -18,19 +21,27 @@ local group, consumer = ARGV[2], ARGV[3]
 local at = 4
 local function word() at = at + 1; return ARGV[at - 1] end
 local function number() return tonumber(word()) end
-local full = {}
+
+local sources, targets = {}, {}
+for i = 1, number() do
+  sources[i] = { stream = KEYS[number()], wants = number(), count = number(), done = {}, spent = {} }
+end
+for i = 1, number() do
+  targets[i] = { key = number(), wants = number(), otherwise = number(), capacity = number(),
+                 policy = word(), ids = number() }
+end
+local full, is_there, depths = {}, {}, {}
 
 local function read_handoff()
   local taken, joins, outputs = {}, {}, {}
   for i = 1, number() do
-    taken[i] = { stream = KEYS[number()], wants = number(), id = word() }
+    taken[i] = { source = sources[number()], id = word() }
   end
   for i = 1, number() do
     joins[i] = { instance = KEYS[number()], parts = KEYS[number()], claim = word(), passed = word() }
   end
   for i = 1, number() do
-    local output = { key = number(), wants = number(), otherwise = number(), capacity = number(),
-                     policy = word(), ids = number() }
+    local output = { target = targets[number()] }
     local count = number()
     output.first, output.last = at, at + count - 1
     at = at + count
@@ -39,18 +50,54 @@ local function read_handoff()
   return taken, joins, outputs
 end
 
+-- The server is asked once for many that are pending, most of which will be
+-- those that are done.
+local function owns(source, id)
+  if source.spent[id] then return false end
+  if not source.ours then
+    source.ours = {}
+    if source.count > 1 then
+      local many = redis.pcall('XPENDING', source.stream, group, '-', '+', source.count + 16, consumer)
+      if many.err then return false end
+      for _, one in ipairs(many) do source.ours[one[1]] = true end
+    end
+  end
+  if source.ours[id] then return true end
+  local pending = redis.pcall('XPENDING', source.stream, group, id, id, 1, consumer)
+  return not pending.err and #pending > 0
+end
+
 local function is_ours(taken)
   for _, one in ipairs(taken) do
-    local pending = redis.pcall('XPENDING', one.stream, group, one.id, one.id, 1, consumer)
-    if pending.err or #pending == 0 then return false end
+    if not owns(one.source, one.id) then return false end
   end
   return true
+end
+
+local function exists(stream)
+  if is_there[stream] == nil then is_there[stream] = redis.call('EXISTS', stream) == 1 end
+  return is_there[stream]
+end
+
+-- How much is in a stream, once all that is done is taken out of it.
+local function depth(stream)
+  if not depths[stream] then
+    depths[stream] = redis.call('XLEN', stream)
+    for _, source in ipairs(sources) do
+      if source.stream == stream then depths[stream] = depths[stream] - #source.done end
+    end
+  end
+  return depths[stream]
+end
+
+local function changes(stream, by)
+  if depths[stream] then depths[stream] = depths[stream] + by end
 end
 
 -- Messages that a hand-off takes out of the stream it also sends to.
 local function leaving(taken, stream)
   local count = 0
-  for _, one in ipairs(taken) do if one.stream == stream then count = count + 1 end end
+  for _, one in ipairs(taken) do if one.source.stream == stream then count = count + 1 end end
   return count
 end
 
@@ -59,7 +106,7 @@ local function drop_oldest(stream)
     for i = 1, #one, 2 do
       if one[i] == 'last-delivered-id' then
         local oldest = redis.call('XRANGE', stream, '(' .. one[i + 1], '+', 'COUNT', 1)
-        if #oldest > 0 then redis.call('XDEL', stream, oldest[1][1]) end
+        if #oldest > 0 then changes(stream, -redis.call('XDEL', stream, oldest[1][1])) end
       end
     end
   end
@@ -69,26 +116,24 @@ end
 -- room when there is room for one: what belongs together goes in together.
 local function hindrance(taken, outputs)
   for _, output in ipairs(outputs) do
-    local stream = KEYS[output.key]
-    if redis.call('EXISTS', stream) == 0 then
-      if output.otherwise == 0 or redis.call('EXISTS', KEYS[output.otherwise]) == 0 then
-        return 'g' .. output.key
+    local target = output.target
+    output.stream, output.ids = KEYS[target.key], target.ids
+    if not exists(output.stream) then
+      if target.otherwise == 0 or not exists(KEYS[target.otherwise]) then
+        return 'g' .. target.key
       end
-      output.key, output.capacity, output.ids = output.otherwise, 0, 0
-    elseif full[output.key] then
-      return 'f' .. output.key
-    elseif output.capacity > 0 then
-      local depth = redis.call('XLEN', stream) - leaving(taken, stream)
-      if depth >= output.capacity then
-        if output.policy == 'block' then
-          full[output.key] = true
-          if output.wants > 0 then redis.pcall('SADD', KEYS[output.wants], consumer) end
-          return 'f' .. output.key
-        elseif output.policy == 'reject' then
-          return 'r' .. output.key
-        end
-        output.is_over = true
+      output.stream, output.ids = KEYS[target.otherwise], 0
+    elseif full[target.key] then
+      return 'f' .. target.key
+    elseif target.capacity > 0 and depth(output.stream) - leaving(taken, output.stream) >= target.capacity then
+      if target.policy == 'block' then
+        full[target.key] = true
+        if target.wants > 0 then redis.pcall('SADD', KEYS[target.wants], consumer) end
+        return 'f' .. target.key
+      elseif target.policy == 'reject' then
+        return 'r' .. target.key
       end
+      output.over = target.policy
     end
   end
 end
@@ -104,34 +149,46 @@ local function note_known(ids, id)
 end
 
 local function send(output)
-  if output.is_over then
-    if output.policy == 'drop-newest' then return end
-    drop_oldest(KEYS[output.key])
-  end
+  if output.over == 'drop-newest' then return end
+  if output.over then drop_oldest(output.stream) end
   -- The first field is the id; ARGV[first + 1] is its value.
   if output.ids > 0 and is_known(output.ids, ARGV[output.first + 1]) then return end
-  local added = redis.pcall('XADD', KEYS[output.key], 'NOMKSTREAM', '*',
+  local added = redis.pcall('XADD', output.stream, 'NOMKSTREAM', '*',
     unpack(ARGV, output.first, output.last))
   if type(added) == 'table' and added.err then return added.err end
+  changes(output.stream, 1)
   if output.ids > 0 then note_known(output.ids, ARGV[output.first + 1]) end
 end
 
 local function finish(taken, joins)
   for _, one in ipairs(taken) do
-    redis.call('XACK', one.stream, group, one.id)
-    redis.call('XDEL', one.stream, one.id)
-    if one.wants > 0 then
-      for _, sender in ipairs(redis.call('SMEMBERS', KEYS[one.wants])) do
-        redis.call('PUBLISH', 'faas.room.' .. sender, one.stream)
-      end
-      redis.call('DEL', KEYS[one.wants])
-    end
+    one.source.spent[one.id] = true
+    table.insert(one.source.done, one.id)
+    changes(one.source.stream, -1)
   end
   for _, join in ipairs(joins) do
     if redis.call('HGET', join.instance, 'fired') == join.claim then
       redis.call('DEL', join.parts)
       redis.pcall('HSET', join.instance, 'done', '1', 'passed', join.passed)
       redis.call('EXPIRE', join.instance, 3600)
+    end
+  end
+end
+
+-- Takes out what is done, and tells who waits for room.
+local function take_out()
+  for _, source in ipairs(sources) do
+    for first = 1, #source.done, 1000 do
+      local last = math.min(first + 999, #source.done)
+      redis.call('XACK', source.stream, group, unpack(source.done, first, last))
+      redis.call('XDEL', source.stream, unpack(source.done, first, last))
+    end
+    if source.wants > 0 and #source.done > 0 then
+      local senders = redis.call('SMEMBERS', KEYS[source.wants])
+      for _, sender in ipairs(senders) do
+        redis.call('PUBLISH', 'faas.room.' .. sender, source.stream)
+      end
+      if #senders > 0 then redis.call('DEL', KEYS[source.wants]) end
     end
   end
 end
@@ -148,7 +205,10 @@ while ARGV[at] do
       local refused = send(outputs[i])
       -- Memory is full or it is not: the server decides once for a script.
       if refused then
-        if i > 1 then return redis.error_reply(refused) end
+        if i > 1 then
+          take_out()
+          return redis.error_reply(refused)
+        end
         local said = string.gsub(refused, '[,%c]', ' ')
         local passes = string.find(said, 'OOM') or string.find(said, 'NOREPLICAS')
           or string.find(said, 'MISCONF') or string.find(said, 'READONLY')
@@ -163,6 +223,7 @@ while ARGV[at] do
   end
   answers[#answers + 1] = answer
 end
+take_out()
 local answer = table.concat(answers, ',')
 redis.pcall('SET', KEYS[1], ARGV[1] .. ':' .. answer, 'EX', 900)
 return answer

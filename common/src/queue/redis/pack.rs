@@ -1,0 +1,206 @@
+//! One batch of hand-offs as the server reads it: the call of its script, with
+//! what many hand-offs have in common said once.
+
+use super::keys::beside;
+use super::{Held, RedisConnection, entry, scripts};
+use crate::queue::{Outgoing, QueueId, Settlement, WhenFull};
+use std::collections::BTreeMap;
+
+/// Words of a command.
+#[derive(Default)]
+struct Words {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Words {
+    fn bytes(&mut self, word: &[u8]) {
+        self.bytes.push(b'$');
+        self.bytes.extend_from_slice(itoa::Buffer::new().format(word.len()).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes.extend_from_slice(word);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.count += 1;
+    }
+
+    fn word(&mut self, word: &str) {
+        self.bytes(word.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.word(itoa::Buffer::new().format(number));
+    }
+
+    /// How many words another has, and those.
+    fn counted(&mut self, other: &Self) {
+        self.number(other.count as u64);
+        self.bytes.extend_from_slice(&other.bytes);
+        self.count += other.count;
+    }
+}
+
+/// Keys of the script, by number from 1.
+#[derive(Default)]
+struct Keys(Vec<String>);
+
+impl Keys {
+    fn number(&mut self, key: String) -> u64 {
+        let known = self.0.iter().position(|known| *known == key);
+        let place = known.unwrap_or_else(|| {
+            self.0.push(key);
+            self.0.len() - 1
+        });
+        place as u64 + 1
+    }
+
+    /// 0: there is none.
+    fn optional(&mut self, key: Option<String>) -> u64 {
+        key.map_or(0, |key| self.number(key))
+    }
+
+    /// A key that no other part of the batch has: a join's.
+    fn fresh(&mut self, key: String) -> u64 {
+        self.0.push(key);
+        self.0.len() as u64
+    }
+}
+
+/// A batch being packed.
+#[derive(Default)]
+struct Pack {
+    keys: Keys,
+    words: Words,
+    /// Fields of the message that is being packed.
+    fields: Words,
+}
+
+/// Queues by the number that a batch gives them, from 1, and how many
+/// messages of each are in it.
+type Numbers = BTreeMap<QueueId, (u64, u64)>;
+
+fn count(numbers: &mut Numbers, queue: QueueId) {
+    let next = numbers.len() as u64 + 1;
+    numbers.entry(queue).or_insert((next, 0)).1 += 1;
+}
+
+fn in_order(numbers: &Numbers) -> Vec<(QueueId, u64)> {
+    let mut queues: Vec<_> =
+        numbers.iter().map(|(queue, (n, count))| (*n, *queue, *count)).collect();
+    queues.sort_unstable();
+    queues.into_iter().map(|(_, queue, count)| (queue, count)).collect()
+}
+
+impl RedisConnection {
+    /// The keys of a batch, and the command. `about` is what the server keeps
+    /// its answer under.
+    ///
+    /// # Errors
+    /// A body is in a file that cannot be read.
+    pub(super) fn pack(
+        &self,
+        number: u64,
+        answer_key: String,
+        items: &[Settlement],
+    ) -> std::io::Result<(Vec<String>, Vec<u8>)> {
+        let mut pack = Pack::default();
+        pack.keys.fresh(answer_key);
+        pack.words.number(number);
+        pack.words.word(&self.settings.group);
+        pack.words.word(&self.name);
+        let (mut sources, mut targets) = (Numbers::new(), Numbers::new());
+        for item in items {
+            self.held_by(item).for_each(|held| count(&mut sources, held.queue));
+            item.outputs.iter().for_each(|output| count(&mut targets, output.queue));
+        }
+        self.pack_sources(&mut pack, &sources);
+        self.pack_targets(&mut pack, &targets);
+        for item in items {
+            self.pack_taken(&mut pack, &sources, item);
+            pack.words.number(item.outputs.len() as u64);
+            for output in &item.outputs {
+                pack_output(&mut pack, &targets, output)?;
+            }
+        }
+        Ok((pack.keys.0.clone(), pack.command()))
+    }
+
+    fn held_by<'a>(&'a self, item: &'a Settlement) -> impl Iterator<Item = &'a Held> {
+        item.taken.iter().filter_map(|receipt| self.held.get(&receipt.0))
+    }
+
+    fn pack_sources(&self, pack: &mut Pack, sources: &Numbers) {
+        pack.words.number(sources.len() as u64);
+        for (queue, count) in in_order(sources) {
+            let stream = self.open[queue.0 as usize].stream.clone();
+            pack.words.number(pack.keys.number(stream));
+            pack.words.number(pack.keys.optional(self.wants_of(queue)));
+            pack.words.number(count);
+        }
+    }
+
+    fn pack_targets(&self, pack: &mut Pack, targets: &Numbers) {
+        pack.words.number(targets.len() as u64);
+        for (id, _) in in_order(targets) {
+            let queue = &self.open[id.0 as usize];
+            let otherwise = queue.otherwise.map(|id| self.open[id.0 as usize].stream.clone());
+            let about = &queue.about;
+            let capacity = if self.patient { about.patient_capacity } else { about.capacity };
+            pack.words.number(pack.keys.number(queue.stream.clone()));
+            pack.words.number(pack.keys.optional(self.wants_of(id)));
+            pack.words.number(pack.keys.optional(otherwise));
+            pack.words.number(capacity.unwrap_or(0));
+            pack.words.word(about.when_full.unwrap_or(WhenFull::Block).word());
+            let ids = self.settings.drops_known_ids.then(|| {
+                let ids = pack.keys.fresh(beside(&queue.stream, "ids"));
+                pack.keys.fresh(beside(&queue.stream, "ids.old"));
+                ids
+            });
+            pack.words.number(ids.unwrap_or(0));
+        }
+    }
+
+    fn pack_taken(&self, pack: &mut Pack, sources: &Numbers, item: &Settlement) {
+        pack.words.number(self.held_by(item).count() as u64);
+        for held in self.held_by(item) {
+            pack.words.number(sources.get(&held.queue).map_or(0, |(number, _)| *number));
+            pack.words.word(&held.id);
+        }
+        let fired = || self.held_by(item).filter_map(|held| Some((held, held.fired.as_ref()?)));
+        pack.words.number(fired().count() as u64);
+        for (held, (key, claim, passed)) in fired() {
+            let stream = &self.open[held.queue.0 as usize].stream;
+            pack.words.number(pack.keys.fresh(super::joins::instance(stream, key)));
+            pack.words.number(pack.keys.fresh(super::joins::parts(stream, key)));
+            pack.words.word(claim);
+            pack.words.bytes(passed);
+        }
+    }
+}
+
+fn pack_output(pack: &mut Pack, targets: &Numbers, output: &Outgoing) -> std::io::Result<()> {
+    pack.words.number(targets.get(&output.queue).map_or(0, |(number, _)| *number));
+    pack.fields.bytes.clear();
+    pack.fields.count = 0;
+    let fields = &mut pack.fields;
+    entry::write(&output.event, |field| fields.bytes(field))?;
+    pack.words.counted(&pack.fields);
+    Ok(())
+}
+
+impl Pack {
+    fn command(&self) -> Vec<u8> {
+        let mut head = Words::default();
+        head.word("EVALSHA");
+        head.word(scripts::SETTLE.hash());
+        head.number(self.keys.0.len() as u64);
+        self.keys.0.iter().for_each(|key| head.word(key));
+        let count = head.count + self.words.count;
+        let mut command = Vec::with_capacity(head.bytes.len() + self.words.bytes.len() + 16);
+        command.push(b'*');
+        command.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+        command.extend_from_slice(b"\r\n");
+        command.extend_from_slice(&head.bytes);
+        command.extend_from_slice(&self.words.bytes);
+        command
+    }
+}
