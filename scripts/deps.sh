@@ -19,6 +19,9 @@ library libcurl libcurl4-openssl-dev
 if [ "${1:-}" = test ]; then
     need setpriv util-linux
     need unshare util-linux
+    need nsenter util-linux
+    need ip iproute2
+    need nft nftables
     need pgrep procps
     need bash bash
     need python3 python3

@@ -18,6 +18,7 @@
 # With --sasl a client has to log in: SASL_PLAINTEXT, PLAIN, test, test-secret.
 #
 # FAAS_TEST_KAFKA_JARS   where Kafka is (target/kafka)
+# FAAS_TEST_KAFKA_HOST   an address that clients use instead of 127.0.0.1
 # FAAS_TEST_KAFKA_LOG    how much a broker logs to DIR/ID/log (warn)
 set -eu
 
@@ -28,6 +29,9 @@ root=$(cd "$here/../.." && pwd)
 jars=${FAAS_TEST_KAFKA_JARS:-$root/target/kafka}
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 wire=$here/kafka/wire.py
+host=${FAAS_TEST_KAFKA_HOST:-127.0.0.1}
+listen=${FAAS_TEST_KAFKA_HOST:+0.0.0.0}
+listen=${listen:-127.0.0.1}
 
 fail() { # WHAT-CANNOT-BE-DONE REASON WHAT-TO-TRY
     echo "kafka.sh: cannot $1: $2" >&2
@@ -89,8 +93,8 @@ run_java() { # MEMORY CLASS ARG...
 
 listeners() { # CLIENT-PORT BROKER-PORT CONTROLLER-PORT CLIENT-PROTOCOL
     cat <<EOF
-listeners=CLIENT://127.0.0.1:$1,BROKER://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3
-advertised.listeners=CLIENT://127.0.0.1:$1,BROKER://127.0.0.1:$2
+listeners=CLIENT://$listen:$1,BROKER://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3
+advertised.listeners=CLIENT://$host:$1,BROKER://127.0.0.1:$2
 listener.security.protocol.map=CLIENT:$4,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
