@@ -234,3 +234,18 @@ fn a_password_in_a_url_is_not_told() {
     }
     place.sh("faas-queue rm --run $R --via $U");
 }
+
+/// `timeout x (retries + 1)` against `max.poll.interval.ms`.
+#[test]
+fn a_message_that_may_take_longer_than_a_member_may_be_silent() {
+    let place = Place::new("kafka://127.0.0.1:1");
+    let chain = r#"{ "chain": "long", "functions": { "a": { "run": ["cat"], "timeout": "2m", "retries": 3 } },
+        "start": "a", "rules": [] }"#;
+    place.sandbox.file("long.json", chain);
+    let said = place.ok("faas-chain check --via $U long.json");
+    let note = "note: functions.a.timeout: a message may take 8m with its retries, longer than \
+                max.poll.interval.ms (5m)";
+    assert!(said.contains(note), "{said}");
+    let said = place.ok("faas-chain check --via \"$U?max.poll.interval.ms=500000\" long.json");
+    assert!(!said.contains("note:"), "{said}");
+}

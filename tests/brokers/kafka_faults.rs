@@ -3,9 +3,9 @@
 //! either, for whoever reads what is committed. A message that is done again
 //! gives the same ids.
 
-use crate::common::{Place, Running};
-use crate::kafka::{effects, topics_left};
-use faas_tests::services::shared_kafka;
+use crate::common::{Place, Running, sorted};
+use crate::kafka::{effects, topics_left, with_tools};
+use faas_tests::services::{free_port, shared_kafka};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::thread::sleep;
@@ -268,4 +268,67 @@ fn a_topic_that_is_removed_while_it_is_used() {
             place.ok("faas-queue rm $U/$R-in");
         }
     }
+}
+
+/// A trigger is killed while it waits for a result, and its queue is removed:
+/// the result goes to the run's own replies, and the invoker works on.
+fn a_reply_queue_goes(how: &str) {
+    let place = Place::new(&shared_kafka());
+    let chain = r#"{ "chain": "wait", "functions": { "a": { "run": ["sh", "-c", "touch began; sleep 2; cat"] } },
+        "start": "a", "rules": [] }"#;
+    place.sandbox.file("wait.json", chain);
+    place.ok("faas-queue new --chain wait.json --run $R --via $U");
+    let command = format!("faas-invoke --chain wait.json --run $R --via $U --deliver {how}");
+    let mut invoker = place.start("invoker", &command);
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let command = format!("faas-trigger {url}/ --wait --run $R --via $U --chain wait.json");
+    let mut trigger = place.start("trigger", &command);
+    place.until("the trigger listens", || place.sh(&format!("curl -s {url}/none")).code != 7);
+    let _asker = place.start("asker", &format!("curl -s -m 20 -d gone {url}/"));
+    place.until("the function runs", || place.sandbox.path().join("began").exists());
+    trigger.kill();
+    let names = "faas-queue ls $U | grep -o \"faas\\.$R\\._reply-[^ ]*\"";
+    place.ok(&format!("faas-queue rm $U/$({names})"));
+    let got = place.ok("faas-queue get -n 1 --timeout 40s -o lines $U/faas.$R._reply");
+    assert_eq!(got, "gone\n", "{}", place.text("invoker.err"));
+    place.ok("faas-queue rm --run $R --via $U");
+    assert_eq!(invoker.wait(), 0, "{}", place.text("invoker.err"));
+}
+
+#[test]
+fn a_reply_queue_is_removed_under_its_replies_at_least_once() {
+    a_reply_queue_goes("at-least-once");
+}
+
+#[test]
+fn a_reply_queue_is_removed_under_its_replies_exactly_once() {
+    a_reply_queue_goes("exactly-once");
+}
+
+/// The brokers hold up who sends more than was agreed on; it takes its time,
+/// and all arrives.
+#[test]
+fn a_sender_over_its_quota_is_slower() {
+    let place = Place::new(&shared_kafka());
+    place.ok("faas-queue new $U/$R-quota");
+    let quota = |change: &str| {
+        let script = format!(
+            "tool kafka.admin.ConfigCommand --bootstrap-server $B --alter {change} \
+             --entity-type clients --entity-name $R"
+        );
+        let came = with_tools(&place, &script);
+        assert_eq!(came.code, 0, "{came:?}");
+    };
+    quota("--add-config producer_byte_rate=50000");
+    let put = "seq -f %01000g 1000 | faas-queue put \"$U/$R-quota?client.id=$R&batch.size=20000\"";
+    let began = Instant::now();
+    place.ok(put);
+    let slow = began.elapsed();
+    let got = place.ok("faas-queue get -n 1000 -o lines $U/$R-quota");
+    assert_eq!(sorted(&got), sorted(&place.ok("seq -f %01000g 1000")));
+    quota("--delete-config producer_byte_rate");
+    place.ok("faas-queue rm $U/$R-quota");
+    // What ten seconds allow may go at once.
+    assert!(slow > Duration::from_secs(2), "it was not held up: {slow:?}");
 }

@@ -6,6 +6,7 @@ use super::flaw::Flaw;
 use super::model::{Chain, Deliver, Function, Layout, QueueWish};
 use super::source::Source;
 use crate::queue::{Capabilities, Order, WhenFull};
+use crate::units::show_duration;
 
 /// A wish that is not kept; the run goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,12 +61,16 @@ fn refuse_exactly_once(source: &mut Source<'_>, chain: &Chain, placement: &Place
     }
 }
 
-/// What a person should know: functions that are started ahead, and wishes
+/// What a person should know: functions that are started ahead or may take
+/// longer than a reader may be silent, and wishes
 /// under `*` that the middleware of the reply queue does not keep;
 /// `capacity_max` is what the queues of this host grant now.
 pub fn notes(chain: &Chain, placement: &Placement, capacity_max: u64) -> Vec<Note> {
     let middleware = placement.home();
     let mut notes: Vec<Note> = chain.functions.iter().filter(|f| f.ahead).map(ahead_note).collect();
+    notes.extend(
+        (0..chain.functions.len()).filter_map(|index| silent_note(chain, placement, index)),
+    );
     let Some(wish) = chain.queues.get("*") else { return notes };
     let most = if middleware.on_one_host { capacity_max } else { u64::MAX };
     let capacity = wish.capacity.filter(|capacity| *capacity > most).map(|capacity| {
@@ -83,6 +88,22 @@ fn ahead_note(function: &Function) -> Note {
     let what = "it runs before there is a message, without the event's variables (CE_*): only for \
                 programs that do nothing before they read";
     Note { object: format!("functions.{}.ahead", function.name), what: what.to_owned() }
+}
+
+/// A message that may take longer, with its retries, than a reader may be
+/// silent. Invokers look meanwhile; other programs of the group may not.
+fn silent_note(chain: &Chain, placement: &Placement, index: usize) -> Option<Note> {
+    let function = &chain.functions[index];
+    let silent_max = placement.silent_max(index)?;
+    let longest = function.timeout.saturating_mul(function.retries.saturating_add(1));
+    let [longest_text, max_text] = [longest, silent_max].map(show_duration);
+    let what = format!(
+        "a message may take {longest_text} with its retries, longer than max.poll.interval.ms \
+         ({max_text}): invokers look for messages meanwhile, but one that is stopped for that \
+         long loses its partitions"
+    );
+    let object = format!("functions.{}.timeout", function.name);
+    (longest > silent_max).then_some(Note { object, what })
 }
 
 /// Key, what cannot be, and what can.

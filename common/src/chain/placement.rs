@@ -4,6 +4,10 @@
 use super::model::Chain;
 use super::naming;
 use crate::queue::{Capabilities, Flaws, QueueUrl, find, mqueue};
+use std::time::Duration;
+
+/// `max.poll.interval.ms` unless a URL says it.
+const POLL_INTERVAL_MS: u64 = 300_000;
 
 /// The queues of one run of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,15 @@ impl Placement {
             "kafka" => Flaws { may_lose: copies < 2, ..flaws },
             _ => flaws,
         }
+    }
+
+    /// After how long without a look for messages a reader of a function's
+    /// queue is taken for dead, where readers have to look; Kafka's
+    /// `max.poll.interval.ms`.
+    pub fn silent_max(&self, function: usize) -> Option<Duration> {
+        let url = &self.middlewares[self.of[function]];
+        let said = || url.option("max.poll.interval.ms")?.parse().ok();
+        (url.scheme() == "kafka").then(|| Duration::from_millis(said().unwrap_or(POLL_INTERVAL_MS)))
     }
 
     /// What the middleware of the reply queue can do.

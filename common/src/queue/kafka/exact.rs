@@ -4,12 +4,12 @@
 use super::part::Committing;
 use super::progress::Progress;
 use super::reader::{Held, Reader};
-use super::record::Record;
+use super::record::{Elsewhere, Record};
 use super::settings::Settings;
 use super::transactor::{Batch, Outcome, Transactor};
 use crate::queue::QueueError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ pub(super) struct Exact {
     /// Whether a ring was asked for, for the time it may wait.
     asked: bool,
     running: Option<Running>,
+    /// Of topics that may go, and where to then.
+    elsewhere: HashMap<Arc<str>, Elsewhere>,
 }
 
 /// The transaction that is under way.
@@ -49,7 +51,28 @@ impl Exact {
             since: Instant::now(),
             asked: false,
             running: None,
+            elsewhere: HashMap::new(),
         }
+    }
+
+    /// What is for a topic goes elsewhere once that is gone.
+    pub(super) fn falls_back(&mut self, topic: Arc<str>, elsewhere: Elsewhere) {
+        self.elsewhere.insert(topic, elsewhere);
+    }
+
+    /// A topic is gone: what is for it goes elsewhere, if that is known.
+    fn redirect(&mut self, topic: &str) -> bool {
+        let Some(to) = self.elsewhere.get(topic) else { return false };
+        for job in &mut self.waiting {
+            if job.records.iter().any(|record| *record.topic == *topic) {
+                let redirected = |record: &Record| match *record.topic == *topic {
+                    true => record.redirected(to),
+                    false => record.clone(),
+                };
+                job.records = Arc::new(job.records.iter().map(redirected).collect());
+            }
+        }
+        true
     }
 
     /// Takes a settlement.
@@ -179,7 +202,8 @@ impl Exact {
             readers[*reader].go_on()?;
         }
         match outcome {
-            Outcome::Failed(error) => Err(error),
+            Outcome::Gone(topic, _) if self.redirect(&topic) => Ok(()),
+            Outcome::Gone(_, error) | Outcome::Failed(error) => Err(error),
             _ => Ok(()),
         }
     }

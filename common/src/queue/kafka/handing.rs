@@ -115,7 +115,7 @@ impl KafkaConnection {
             Sending::AtLeastOnce { writer, jobs } => {
                 let new = match writer.take() {
                     Some(writer) => writer,
-                    None => Writer::new(&self.settings, &self.notes, &self.bell)?,
+                    None => Box::new(Writer::new(&self.settings, &self.notes, &self.bell)?),
                 };
                 jobs.insert(ticket, held);
                 writer.insert(new).send(ticket, records, &self.settings)?;

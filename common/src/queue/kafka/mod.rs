@@ -45,6 +45,7 @@ use exact::Exact;
 use gathering::Fate;
 use handing::crew;
 use reader::{Held, Reader};
+use record::Elsewhere;
 use settings::Settings;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -113,7 +114,7 @@ enum Sending {
     /// Outputs first, then what was taken is done.
     AtLeastOnce {
         /// Made with the first topic to send to.
-        writer: Option<Writer>,
+        writer: Option<Box<Writer>>,
         /// What is done once a ticket's outputs have arrived.
         jobs: HashMap<u64, Vec<Held>>,
     },
@@ -173,7 +174,7 @@ impl Connection for KafkaConnection {
             return Err(QueueError::NoSuchQueue);
         }
         if let Sending::AtLeastOnce { writer: writer @ None, .. } = &mut self.sending {
-            *writer = Some(Writer::new(&self.settings, &self.notes, &self.bell)?);
+            *writer = Some(Box::new(Writer::new(&self.settings, &self.notes, &self.bell)?));
         }
         let record_max = self.admin.message_size(name)?;
         Ok(self.enter(Open { topic: Arc::from(name), crew: None, record_max }))
@@ -325,6 +326,18 @@ impl Connection for KafkaConnection {
 
     fn voided(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.voided)
+    }
+
+    fn falls_back(&mut self, queue: QueueId, otherwise: QueueId) {
+        let topic = self.topic(queue).topic.clone();
+        let elsewhere = Elsewhere { queue: otherwise, topic: self.topic(otherwise).topic.clone() };
+        match &mut self.sending {
+            Sending::ExactlyOnce(exact) => exact.falls_back(topic, elsewhere),
+            Sending::AtLeastOnce { writer: Some(writer), .. } => {
+                writer.falls_back(topic, elsewhere)
+            }
+            Sending::AtLeastOnce { writer: None, .. } => {}
+        }
     }
 
     fn note_run(&mut self, run: &str, record: &[u8]) -> Result<(), QueueError> {

@@ -16,6 +16,13 @@ const HEADERS_USUAL: usize = 8;
 /// What each header has beside its name and value, at most.
 const HEADER_FRAME_MAX: usize = 10;
 
+/// Where records go whose topic is gone.
+#[derive(Debug, Clone)]
+pub(super) struct Elsewhere {
+    pub(super) queue: QueueId,
+    pub(super) topic: Arc<str>,
+}
+
 /// A record to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
@@ -65,6 +72,11 @@ impl Record {
         let topic = Arc::from(topic);
         let (headers, data) = (OwnedHeaders::new(), Some(data.to_vec()));
         Self { queue: QueueId(0), topic, key: None, headers, headers_size: 0, data }
+    }
+
+    /// The same record for another topic.
+    pub(super) fn redirected(&self, to: &Elsewhere) -> Self {
+        Self { queue: to.queue, topic: to.topic.clone(), ..self.clone() }
     }
 
     /// Bytes it takes, at most.

@@ -39,6 +39,8 @@ pub(super) enum Outcome {
     Committed,
     /// It did not, and may with the memberships of now.
     Again,
+    /// It did not, for a topic is gone.
+    Gone(Arc<str>, QueueError),
     /// It cannot.
     Failed(QueueError),
 }
@@ -215,11 +217,10 @@ impl Worker {
         };
         let url = self.settings.url_of(topic);
         match code.map(|code| faults::of_code(code, &url)) {
-            Some(
-                error @ (QueueError::NotAllowed { .. }
-                | QueueError::Refused { .. }
-                | QueueError::Removed { .. }),
-            ) => Outcome::Failed(error),
+            Some(error @ QueueError::Removed { .. }) => Outcome::Gone(Arc::from(topic), error),
+            Some(error @ (QueueError::NotAllowed { .. } | QueueError::Refused { .. })) => {
+                Outcome::Failed(error)
+            }
             _ => {
                 std::thread::sleep(AGAIN_AFTER);
                 Outcome::Again

@@ -4,12 +4,13 @@
 use super::bell::{Bell, Wire};
 use super::context::{Context, Notes};
 use super::faults;
-use super::record::Record;
+use super::record::{Elsewhere, Record};
 use super::settings::Settings;
 use crate::queue::{QueueError, QueueId};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A producer, and what waits for it.
@@ -22,6 +23,10 @@ pub(super) struct Writer {
     backlog: VecDeque<(u64, Record)>,
     /// How many records of a ticket are not acknowledged.
     missing: HashMap<u64, usize>,
+    /// Of topics that may go, and where to then.
+    elsewhere: HashMap<Arc<str>, Elsewhere>,
+    /// Records to such topics that are not acknowledged, by ticket.
+    kept: HashMap<u64, Vec<Record>>,
 }
 
 impl Writer {
@@ -36,7 +41,15 @@ impl Writer {
             .map_err(|error| faults::of(&error, &settings.url_of("")))?;
         let wire = Wire::new(&producer, bell);
         let bell = bell.clone();
-        Ok(Self { _wire: wire, producer, bell, backlog: VecDeque::new(), missing: HashMap::new() })
+        Ok(Self {
+            _wire: wire,
+            producer,
+            bell,
+            backlog: VecDeque::new(),
+            missing: HashMap::new(),
+            elsewhere: HashMap::new(),
+            kept: HashMap::new(),
+        })
     }
 
     /// Sends the records of a ticket, after all that were given before.
@@ -50,6 +63,9 @@ impl Writer {
         settings: &Settings,
     ) -> Result<(), QueueError> {
         *self.missing.entry(ticket).or_default() += records.len();
+        for record in records.iter().filter(|r| self.elsewhere.contains_key(&r.topic)) {
+            self.kept.entry(ticket).or_default().push(record.clone());
+        }
         self.backlog.extend(records.into_iter().map(|record| (ticket, record)));
         self.advance(settings)
     }
@@ -59,6 +75,13 @@ impl Writer {
             match record.send(&self.producer, *ticket as usize) {
                 Ok(()) => drop(self.backlog.pop_front()),
                 Err(RDKafkaErrorCode::QueueFull) => break,
+                Err(code)
+                    if faults::is_missing(code) && self.elsewhere.contains_key(&record.topic) =>
+                {
+                    let (ticket, topic) = (*ticket, record.topic.clone());
+                    self.backlog.pop_front();
+                    self.redirect(ticket, &topic);
+                }
                 Err(code) => {
                     let url = settings.url_of(&record.topic);
                     return Err(self.broken(settings).unwrap_or(faults::of_code(code, &url)));
@@ -66,6 +89,23 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// What is for a topic goes elsewhere once that is gone.
+    pub(super) fn falls_back(&mut self, topic: Arc<str>, elsewhere: Elsewhere) {
+        self.elsewhere.insert(topic, elsewhere);
+    }
+
+    /// A topic is gone: what a ticket has for it goes elsewhere, if that is
+    /// known.
+    fn redirect(&mut self, ticket: u64, topic: &str) -> bool {
+        let Some(to) = self.elsewhere.get(topic) else { return false };
+        let kept = self.kept.get_mut(&ticket);
+        let place = kept.as_ref().and_then(|kept| kept.iter().position(|r| *r.topic == *topic));
+        let Some((kept, place)) = kept.zip(place) else { return false };
+        let record = kept.swap_remove(place).redirected(to);
+        self.backlog.push_back((ticket, record));
+        true
     }
 
     /// Takes in acknowledgements; appends the tickets whose records are all
@@ -80,15 +120,19 @@ impl Writer {
     ) -> Result<(), QueueError> {
         self.serve();
         for ack in self.producer.context().take_acks() {
+            let ticket = ack.name as u64;
             if let Some((code, topic)) = ack.failure {
+                if faults::is_missing(code) && self.redirect(ticket, &topic) {
+                    continue;
+                }
                 let url = settings.url_of(&topic);
                 return Err(self.broken(settings).unwrap_or(faults::of_code(code, &url)));
             }
-            let ticket = ack.name as u64;
             if let Some(missing) = self.missing.get_mut(&ticket) {
                 *missing -= 1;
                 if *missing == 0 {
                     self.missing.remove(&ticket);
+                    self.kept.remove(&ticket);
                     arrived.push(ticket);
                 }
             }
