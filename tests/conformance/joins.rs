@@ -80,6 +80,38 @@ fn fires_for_one(mut reader: User, mut owner: User, name: &str) {
     reader.settle(&[&again[0]], Vec::new());
 }
 
+/// With one part of two it fires, and not again for the other one, whoever
+/// reads that.
+pub fn fires_once_of_k<F: Fixture>(middleware: &F) {
+    let name = middleware.name("first");
+    let mut owner = middleware.user();
+    owner.create(&name, &QueueSpec::default());
+    let to = owner.sender(&name);
+    let first_of = |taken: &Taken| {
+        let arrival = Arrival::of_event(&taken.event, 0, Some(1)).expect("it is a part");
+        (taken.receipt, arrival)
+    };
+    owner.settle(&[], vec![(to, part("first", 0, b"1"))]);
+    {
+        let mut reader = middleware.user();
+        let from = reader.receiver(&name);
+        let taken = reader.take(from, 1);
+        let (receipt, arrival) = first_of(&taken[0]);
+        let gathered = reader.connection.gather(receipt, arrival, &taken[0].event);
+        assert_eq!(ids(&fires(gathered.expect("it is gathered"))), ["first"]);
+        reader.settle(&[&taken[0]], Vec::new());
+    }
+    owner.settle(&[], vec![(to, part("second", 1, b"2"))]);
+    let mut next = middleware.user();
+    let from = next.receiver(&name);
+    let taken = next.take(from, 1);
+    let (receipt, arrival) = first_of(&taken[0]);
+    let gathered = next.connection.gather(receipt, arrival, &taken[0].event);
+    let Gathered::Late(load) = gathered.expect("it is gathered") else { panic!("it is too late") };
+    assert_eq!(load.credit, Credit::whole().split(2).swap_remove(1), "it carries its share back");
+    next.settle(&[&taken[0]], Vec::new());
+}
+
 /// Whoever takes the last part over from a reader that is gone makes the join
 /// fire again, with the same parts.
 pub fn fires_again_after_a_crash<F: Fixture>(middleware: &F) {

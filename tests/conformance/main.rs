@@ -46,6 +46,7 @@ macro_rules! suites {
             delivery::many_outputs as hands_over_more_outputs_than_fit,
             delivery::control_travels as carries_the_control_block,
             joins::fires_once as gathers_parts_and_fires_once,
+            joins::fires_once_of_k as fires_once_with_the_kth_part,
             joins::fires_again_after_a_crash as fires_again_for_who_takes_over,
             sizes::around_every_limit as carries_bodies_around_every_limit,
             sizes::large as carries_a_large_body,

@@ -252,6 +252,11 @@ impl<P: Clone> Table<P> {
         self.open.contains_key(key)
     }
 
+    /// Whether all parts of an instance that is not over are there.
+    pub fn is_covered(&self, key: &str) -> bool {
+        self.open.get(key).is_some_and(|instance| instance.covered.is_whole())
+    }
+
     /// Whether nothing is under way, so that all may be forgotten.
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()

@@ -1,6 +1,8 @@
 //! Settlements as transactions: which go into the next one, and what follows
 //! when it took effect or did not.
 
+use super::gathering::Fate;
+use super::mark::Mark;
 use super::part::Committing;
 use super::progress::Progress;
 use super::reader::{Held, Reader};
@@ -121,7 +123,7 @@ impl Exact {
             return Ok(());
         }
         let mut jobs = Vec::new();
-        let mut done: BTreeMap<(usize, i32), Progress> = BTreeMap::new();
+        let mut done = Changes::new();
         for _ in 0..count {
             let Some(job) = self.waiting.pop_front() else { break };
             if job.held.iter().all(|held| readers[held.reader].has(held)) {
@@ -210,25 +212,37 @@ impl Exact {
 }
 
 /// Progress as it will be once the transaction took effect.
-fn note_done(held: &Held, readers: &mut [Reader], done: &mut BTreeMap<(usize, i32), Progress>) {
+fn note_done(held: &Held, readers: &mut [Reader], done: &mut Changes) {
     let Some(part) = readers[held.reader].part(held) else { return };
     let place = (held.reader, held.partition);
-    let progress = done.entry(place).or_insert_with(|| part.progress.clone());
+    let change = done
+        .entry(place)
+        .or_insert_with(|| Change { progress: part.progress.clone(), fired: Vec::new() });
     for offset in part.offsets(held.offset, &held.fate) {
-        progress.finish(offset);
+        change.progress.finish(offset);
+    }
+    if let Fate::Ends { key, .. } = &held.fate {
+        change.fired.push(key.clone());
     }
 }
+
+/// A partition as it will be once the transaction took effect.
+struct Change {
+    progress: Progress,
+    /// Instances of joins that fire with it.
+    fired: Vec<String>,
+}
+
+/// By reader and partition.
+type Changes = BTreeMap<(usize, i32), Change>;
 
 type Offsets = Vec<(TopicPartitionList, rdkafka::consumer::ConsumerGroupMetadata)>;
 
 /// The offsets to be committed, with the memberships that allow it.
-fn offsets(
-    done: &BTreeMap<(usize, i32), Progress>,
-    readers: &[Reader],
-) -> (Offsets, Vec<(usize, Committing)>) {
+fn offsets(done: &Changes, readers: &[Reader]) -> (Offsets, Vec<(usize, Committing)>) {
     let mut lists: BTreeMap<usize, TopicPartitionList> = BTreeMap::new();
     let mut commits = Vec::new();
-    for ((index, partition), progress) in done {
+    for ((index, partition), Change { progress, fired }) in done {
         let reader = &readers[*index];
         let Some(part) = reader.parts.get(partition) else { continue };
         let list = lists.entry(*index).or_default();
@@ -236,7 +250,8 @@ fn offsets(
         // An offset of a broker's is one.
         let _ = element.set_offset(Offset::Offset(progress.prefix()));
         let owned = !part.leaving && part.is_claimed();
-        element.set_metadata(progress.mark(owned).print());
+        let fired = part.gathering.fired(fired.iter().map(String::as_str));
+        element.set_metadata(Mark { fired, ..progress.mark(owned) }.print());
         commits.push((*index, part.committing(*partition, owned)));
     }
     let with_group = lists.into_iter().filter_map(|(index, list)| {

@@ -3,8 +3,13 @@
 //! whoever owns the partition next reads them again.
 
 use crate::event::Event;
-use crate::queue::gather::{Arrival, Gathered, Table};
-use std::collections::HashMap;
+use crate::queue::gather::{Arrival, Gathered, Load, Table, late};
+use sha2::{Digest as _, Sha256};
+use std::collections::{HashMap, VecDeque};
+
+/// Joins that fired before all of their parts were there, and that the next
+/// owner is told of; those before them may fire again there.
+const FIRED_MAX: usize = 100;
 
 /// How long parts of an invocation whose time is over are still kept, in
 /// microseconds.
@@ -33,6 +38,9 @@ pub(super) struct Gathering {
     table: Table<Event>,
     /// Instances with offsets that are held.
     instances: HashMap<String, Instance>,
+    /// Those that fired, whose firing is settled, and that more parts may come
+    /// for: by hash, also those that fired with owners before.
+    fired: VecDeque<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +51,25 @@ struct Instance {
 }
 
 impl Gathering {
+    /// The joins of a partition as its owner before left it.
+    pub(super) fn taken_over(fired: &[u64]) -> Self {
+        Self { fired: fired.iter().copied().collect(), ..Self::default() }
+    }
+
+    /// Joins that are not to fire again, once the firings of `also` are
+    /// settled.
+    pub(super) fn fired<'a>(&'a self, also: impl Iterator<Item = &'a str>) -> Vec<u64> {
+        let also = also.filter(|key| self.has_more_to_come(key)).map(hash);
+        let all: Vec<u64> = self.fired.iter().copied().chain(also).collect();
+        all[all.len().saturating_sub(FIRED_MAX)..].to_vec()
+    }
+
+    /// Whether a join has fired, and parts of it are missing.
+    fn has_more_to_come(&self, key: &str) -> bool {
+        let fired = self.instances.get(key).is_some_and(|instance| instance.fired);
+        fired && !self.table.is_covered(key)
+    }
+
     /// Takes a part that was read at `offset`.
     pub(super) fn arrive(
         &mut self,
@@ -50,6 +77,10 @@ impl Gathering {
         offset: i64,
         part: &Event,
     ) -> (Gathered<Event>, Fate) {
+        if !self.table.is_open(&arrival.key) && self.fired.contains(&hash(&arrival.key)) {
+            // What it passed on its owner before knew.
+            return (late(arrival, &Load::default()), Fate::Free);
+        }
         let gathered = self.table.arrive(arrival, || part.clone());
         let ends = || Fate::Ends { key: arrival.key.clone(), claim: arrival.claim.clone() };
         let fired = self.instances.get(&arrival.key).is_some_and(|instance| instance.fired);
@@ -67,7 +98,7 @@ impl Gathering {
             }
             Gathered::Kept | Gathered::Late(_) if fired => {
                 if !self.table.is_open(&arrival.key) {
-                    self.instances.remove(&arrival.key);
+                    self.forget(&arrival.key);
                 }
                 Fate::Free
             }
@@ -95,9 +126,21 @@ impl Gathering {
     pub(super) fn end(&mut self, key: &str, claim: &str) {
         self.table.done(key, claim);
         match self.instances.get_mut(key) {
-            Some(instance) if self.table.is_open(key) => instance.held.clear(),
-            _ => drop(self.instances.remove(key)),
+            Some(instance) if self.table.is_open(key) => {
+                instance.held.clear();
+                self.fired.push_back(hash(key));
+                if self.fired.len() > FIRED_MAX {
+                    self.fired.pop_front();
+                }
+            }
+            _ => self.forget(key),
         }
+    }
+
+    fn forget(&mut self, key: &str) {
+        self.instances.remove(key);
+        let forgotten = hash(key);
+        self.fired.retain(|fired| *fired != forgotten);
     }
 
     /// Instances of invocations whose time has long been over are let go;
@@ -128,6 +171,12 @@ impl Gathering {
     pub(super) fn held_count(&self) -> usize {
         self.instances.values().map(|instance| instance.held.len()).sum()
     }
+}
+
+/// A join by a few bytes of its own.
+fn hash(key: &str) -> u64 {
+    let digest = Sha256::digest(key.as_bytes());
+    digest.iter().take(6).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -194,6 +243,26 @@ mod tests {
             assert_eq!(gathering.arrive(&late, offset, &event).1, Fate::Free);
         }
         assert!(gathering.instances.is_empty());
+    }
+
+    #[test]
+    fn the_next_owner_knows_what_fired() {
+        let shares = Credit::whole().split(2);
+        let mut gathering = Gathering::default();
+        let event = Event::default();
+        let first = Arrival { of: Some(1), ..arrival(&shares[0], 1, None) };
+        gathering.arrive(&first, 1, &event);
+        let key = first.key.as_str();
+        assert!(gathering.fired(std::iter::empty()).is_empty(), "its firing is not settled");
+        let told = gathering.fired(std::iter::once(key));
+        assert_eq!(told, [hash(key)], "it is, with a transaction");
+        gathering.end(key, &first.claim);
+        assert_eq!(gathering.fired(std::iter::empty()), told);
+        let mut next = Gathering::taken_over(&told);
+        let last = Arrival { of: Some(1), ..arrival(&shares[1], 2, None) };
+        assert_eq!(next.arrive(&last, 2, &event).1, Fate::Free);
+        gathering.arrive(&last, 2, &event);
+        assert!(gathering.fired(std::iter::empty()).is_empty(), "all is there");
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl Reader {
             let mut element = list.add_partition(&self.topic, partition);
             let _ = element.set_offset(Offset::Offset(part.progress.prefix()));
             let owned = owned(partition, part);
-            element.set_metadata(part.progress.mark(owned).print());
+            element.set_metadata(part.mark(owned).print());
             what.push(part.committing(partition, owned));
         }
         if what.is_empty() {

@@ -59,7 +59,7 @@ impl Part {
             epoch,
             careful: progress.takeovers() > 0,
             progress,
-            gathering: Gathering::default(),
+            gathering: Gathering::taken_over(&mark.fired),
             waiting: VecDeque::new(),
             out: 0,
             unfinished: 0,
@@ -223,6 +223,11 @@ impl Part {
     /// Whether messages wait for a commit.
     pub(super) fn is_pressing(&self) -> bool {
         self.said != Some(self.is_claimed()) || (self.careful && self.progress.takeovers() == 0)
+    }
+
+    /// What is told to the next owner, beside the offset.
+    pub(super) fn mark(&self, owned: bool) -> Mark {
+        Mark { fired: self.gathering.fired(std::iter::empty()), ..self.progress.mark(owned) }
     }
 
     /// What is committed now.

@@ -140,7 +140,7 @@ impl Progress {
             ranges.push(((begin - at).unsigned_abs(), (end - begin).unsigned_abs()));
             at = *end;
         }
-        Mark { owned, takeovers: self.takeovers, ranges }
+        Mark { owned, takeovers: self.takeovers, ranges, fired: Vec::new() }
     }
 }
 
