@@ -2,6 +2,7 @@
 //! goes wrong beneath them, and what they say to bad input.
 
 mod common;
+mod hosts;
 mod hybrid;
 mod kafka;
 mod kafka_bad_input;
