@@ -49,6 +49,7 @@ sanitize: ## shared memory under sanitizers (nightly), the slot's protocol under
 verify: ## check format, lints, tests, generated pages, licences; never writes
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features $(TOOLS:%=-p %) -- -D warnings
 	$(MAKE) test
 	@scripts/deny.sh
 

@@ -1,7 +1,11 @@
 //! The table of middlewares. Adding one is a folder beside this file and a
 //! line in [`MIDDLEWARES`].
 
-use super::{Capabilities, Connection, QueueError, QueueUrl, kafka, mem, mqueue, redis};
+#[cfg(feature = "kafka")]
+use super::kafka;
+#[cfg(feature = "redis")]
+use super::redis;
+use super::{Capabilities, Connection, QueueError, QueueUrl, mem, mqueue};
 
 /// One line of the table.
 pub struct Middleware {
@@ -14,8 +18,11 @@ pub struct Middleware {
 /// All middlewares of this build.
 pub static MIDDLEWARES: &[Middleware] = &[
     Middleware { capabilities: &mqueue::CAPABILITIES, connect: mqueue::connect },
+    #[cfg(feature = "redis")]
     Middleware { capabilities: &redis::CAPABILITIES, connect: redis::connect },
+    #[cfg(feature = "redis")]
     Middleware { capabilities: &redis::CAPABILITIES_TLS, connect: redis::connect },
+    #[cfg(feature = "kafka")]
     Middleware { capabilities: &kafka::CAPABILITIES, connect: kafka::connect },
     Middleware { capabilities: &mem::CAPABILITIES, connect: mem::connect },
 ];

@@ -7,11 +7,13 @@ mod capability;
 mod desk;
 mod error;
 pub mod gather;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod mem;
 mod middleware;
 pub mod mqueue;
 pub mod pipe;
+#[cfg(feature = "redis")]
 pub mod redis;
 mod spec;
 mod url;
