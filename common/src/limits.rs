@@ -55,6 +55,9 @@ pub const ORDER_WAITING_MAX: usize = 256;
 /// Events that a trigger, `put` or `get` may have on their way to a broker.
 pub const UNDER_WAY_MAX: usize = 8_192;
 
+/// Bytes of bodies from which on they have enough on their way.
+pub const UNDER_WAY_BYTES_MAX: u64 = 64 << 20;
+
 /// How long a broker may take to say whether there are messages, for those
 /// that wait a certain time for one, in milliseconds.
 pub const ANSWER_MAX_MS: u64 = 10_000;

@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long something that was started may take until it shows.
-pub const PATIENCE_SECS: u64 = 40;
+pub const PATIENCE_SECS: u64 = 90;
 
 /// A sandbox and the broker that its queues are on. Scripts have the broker's
 /// URL as `$U` and the name of a run that nobody else has as `$R`.
@@ -91,10 +91,10 @@ impl Running {
         self.wait()
     }
 
-    /// Waits for its end, two minutes at most: its exit code, 128+N for signals.
+    /// Waits for its end, four minutes at most: its exit code, 128+N for signals.
     pub fn wait(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
-        let patience = Instant::now() + Duration::from_secs(120);
+        let patience = Instant::now() + Duration::from_secs(240);
         loop {
             if let Some(status) = self.0.try_wait().expect("it is our child") {
                 return status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));

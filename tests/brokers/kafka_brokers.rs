@@ -25,7 +25,7 @@ fn run(place: &Place, how: &str) -> Running {
     );
     place.ok(&format!("seq {MESSAGES} > input"));
     place.start("run", &format!(
-        "timeout -k 5 100 faas-chain run --run $R --via \"$U\" --deliver {how} --invokers 2 --dead dead chain.json < input"
+        "timeout -k 5 200 faas-chain run --run $R --via \"$U\" --deliver {how} --invokers 2 --dead dead chain.json < input"
     ))
 }
 

@@ -8,6 +8,8 @@
 #
 #   away COMMAND...   runs a command on the other host, 10.77.0.2
 #   sever, heal       what is on its way gets lost; it is carried again
+#
+# and may define `stop`, which ends its servers, however it ends.
 set -eu
 
 fail() { # WHAT-CANNOT-BE-DONE REASON WHAT-TO-TRY
@@ -30,7 +32,8 @@ fi
 # The other host is a process that holds its network open.
 unshare -n sleep 300 &
 other=$!
-trap 'kill $other 2>/dev/null || true' EXIT
+stop() { :; }
+trap 'stop >/dev/null 2>&1 || true; kill $other 2>/dev/null || true' EXIT
 away() { nsenter -n -t "$other" "$@"; }
 # It has its own network once that is not ours any more.
 until [ "$(readlink "/proc/$other/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do

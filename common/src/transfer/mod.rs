@@ -10,7 +10,9 @@ use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::exit::Exit;
-use crate::limits::{ANSWER_MAX_MS, DRAIN_MAX_MS, IDLE_LOOK_MS, UNDER_WAY_MAX};
+use crate::limits::{
+    ANSWER_MAX_MS, DRAIN_MAX_MS, IDLE_LOOK_MS, UNDER_WAY_BYTES_MAX, UNDER_WAY_MAX,
+};
 use crate::poll::{Interest, Poller};
 use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
 use crate::signals::Signals;
@@ -141,6 +143,7 @@ impl Transfer {
             is_news: false,
             waits_for: None,
             sent: VecDeque::new(),
+            bytes: 0,
             batch: VecDeque::new(),
             stop: None,
             stopped_at: None,
@@ -180,13 +183,14 @@ impl Transfer {
                 Step::Bad(outputs) => (outputs, false),
             };
             report.bad += u64::from(!good);
+            let size = outputs.iter().map(|(_, event)| event.body_len()).sum();
             match self.desk.hand_over(Handoff { taken: Some(receipt), outputs })? {
-                Handed::Done => state.push(None, good),
+                Handed::Done => state.push(None, good, 0),
                 Handed::Later(ticket) => {
-                    state.push(Some(ticket), good);
+                    state.push(Some(ticket), good, size);
                     state.waits_for = Some(ticket);
                 }
-                Handed::Sent(ticket) => state.push(Some(ticket), good),
+                Handed::Sent(ticket) => state.push(Some(ticket), good, size),
                 Handed::Refused(error) => return Err(Fault::Queue(error)),
             }
         }
@@ -337,6 +341,8 @@ struct State {
     waits_for: Option<u64>,
     /// Hand-offs in their order.
     sent: VecDeque<Sent>,
+    /// Bytes of bodies in them.
+    bytes: u64,
     batch: VecDeque<Taken>,
     stop: Option<i32>,
     stopped_at: Option<Instant>,
@@ -349,23 +355,31 @@ struct Sent {
     ticket: u64,
     /// Whether it is of a good event.
     good: bool,
+    /// Bytes of bodies.
+    size: u64,
     is_done: bool,
 }
 
 impl State {
     fn may_send(&self) -> bool {
-        self.waits_for.is_none() && !self.batch.is_empty() && self.sent.len() < UNDER_WAY_MAX
+        self.has_room() && !self.batch.is_empty()
     }
 
     fn may_take(&self) -> bool {
-        self.waits_for.is_none() && self.batch.is_empty() && self.sent.len() < UNDER_WAY_MAX
+        self.has_room() && self.batch.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        let fits = self.sent.len() < UNDER_WAY_MAX && self.bytes < UNDER_WAY_BYTES_MAX;
+        self.waits_for.is_none() && fits
     }
 
     /// Remembers a hand-off; one without a ticket is done.
-    fn push(&mut self, ticket: Option<u64>, good: bool) {
+    fn push(&mut self, ticket: Option<u64>, good: bool, size: u64) {
         let last = self.sent.back().map_or(0, |sent| sent.ticket);
         let is_done = ticket.is_none();
-        self.sent.push_back(Sent { ticket: ticket.unwrap_or(last), good, is_done });
+        self.bytes += size;
+        self.sent.push_back(Sent { ticket: ticket.unwrap_or(last), good, size, is_done });
     }
 
     /// A hand-off is done, most often the first of those that were not.
@@ -381,6 +395,7 @@ impl State {
     fn count(&mut self, report: &mut Report) {
         while let Some(sent) = self.sent.front().filter(|sent| sent.is_done) {
             report.moved += u64::from(sent.good);
+            self.bytes -= sent.size;
             self.sent.pop_front();
             self.arrived += 1;
             self.is_news = true;

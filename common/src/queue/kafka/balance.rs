@@ -48,8 +48,10 @@ impl Load {
         for (partition, (done, waiting)) in now.iter().filter(|(partition, _)| choose(**partition))
         {
             let done_before = before.get(partition).map_or(*done, |(done, _)| *done);
+            let is_same = before.get(partition) == Some(&(*done, *waiting));
             load.partitions += 1;
-            load.waiting += waiting;
+            // One that stays is at work, or the end of a transaction.
+            load.waiting += if is_same && *waiting <= 1 { 0 } else { *waiting };
             load.rate += (done - done_before).max(0) as f64 / s;
         }
         load
@@ -57,8 +59,11 @@ impl Load {
 
     /// Until all that waits is done, in seconds.
     fn wait_s(&self) -> f64 {
+        // Few that do not move wait for something else.
+        let is_stuck = self.rate == 0.0 && self.waiting < 2 * self.partitions as u64;
         match self.waiting {
             0 => 0.0,
+            _ if is_stuck => 0.0,
             waiting => waiting as f64 / self.rate,
         }
     }
@@ -127,7 +132,9 @@ impl Balance {
             _ => 2.0 * view.members as f64,
         };
         let deserved = deserved.min(GROWTH_MAX * view.members as f64);
-        (deserved as usize).max(view.members + 1).min(MEMBERS_MAX)
+        let partitions = view.mine.partitions + view.others.partitions;
+        let most = MEMBERS_MAX.min(partitions).max(view.members);
+        (deserved as usize).max(view.members + 1).min(most)
     }
 }
 
@@ -274,5 +281,18 @@ mod tests {
         let stuck = View { members: 8, mine: idle, others: load(8, 50, 0.0), hungry: 1.0 };
         assert_eq!(balance.decide(&stuck), MEMBERS_MAX);
         assert_eq!(balance.decide(&View { members: 3, ..stuck }), 6);
+        let (one, others) = (load(1, 0, 0.0), load(1, 50, 1.0));
+        let few = View { members: 1, mine: one, others, hungry: 1.0 };
+        assert_eq!(balance.decide(&few), 2, "no more than there are partitions");
+    }
+
+    #[test]
+    fn what_does_not_move_is_not_waited_for() {
+        let still = Tally::from([(0, (7, 1)), (1, (3, 1)), (2, (4, 5))]);
+        let load = Load::between(&still, &still, 1.0, |_| true);
+        assert_eq!(load, Load { partitions: 3, waiting: 5, rate: 0.0 });
+        assert_eq!(load.wait_s(), 0.0);
+        let moved = Tally::from([(0, (8, 1)), (1, (3, 1)), (2, (4, 5))]);
+        assert_eq!(Load::between(&still, &moved, 2.0, |_| true).waiting, 6);
     }
 }

@@ -155,7 +155,7 @@ impl Crew {
     /// Whether it has not been there for long enough to know if there are
     /// messages.
     pub(super) fn is_settling(&self, readers: &[Reader]) -> bool {
-        self.members.iter().any(|member| readers[*member].is_settling())
+        self.members.iter().all(|member| readers[*member].is_settling())
     }
 
     fn is_hungry(&mut self, hungry: bool) {
@@ -200,8 +200,13 @@ impl Crew {
         balancing.calm_until = now + CALM;
         balancing.tally = None;
         while self.members.len() < wanted {
-            self.add(base, readers)?;
+            if let Err(error) = self.add(base, readers) {
+                base.notes.say(format!("{}: no more members: {error}", self.topic));
+                self.balancing = None;
+                break;
+            }
         }
+        let wanted = wanted.min(self.members.len());
         for member in self.members.drain(wanted..) {
             readers[member].resign();
         }

@@ -207,13 +207,16 @@ pub(super) fn tell(
     let group = settings.group_of(name);
     // Without brokers nothing is told; whoever asked has noticed by itself.
     let _ = looking(settings, notes, group, |consumer| {
-        let metadata = consumer.fetch_metadata(Some(name), ANSWER_MAX)?;
-        let topics = metadata.topics().iter();
-        let partitions = topics.flat_map(|topic| topic.partitions().iter().map(|p| p.id()));
-        let partitions: Vec<i32> = partitions.collect();
+        let ask = || {
+            let metadata = consumer.fetch_metadata(Some(name), ANSWER_MAX)?;
+            let topics = metadata.topics().iter();
+            let partitions = topics.flat_map(|topic| topic.partitions().iter().map(|p| p.id()));
+            Waiting::ask(consumer, consumer, name, &partitions.collect::<Vec<i32>>())
+        };
         while asked.recv().is_ok() {
-            let waiting = Waiting::ask(consumer, consumer, name, &partitions).ok();
-            let answer = waiting.map(|waiting| (waiting.tally(), Instant::now()));
+            let answer = ask().ok().map(|waiting| (waiting.tally(), Instant::now()));
+            // What went wrong meanwhile is of no interest.
+            let _ = consumer.poll(Duration::ZERO);
             if told.send(answer).is_err() {
                 break;
             }

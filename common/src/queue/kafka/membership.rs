@@ -21,10 +21,11 @@ const COMMIT_INTERVAL_MS: u64 = 100;
 /// How long after one that failed the next commit is tried.
 const COMMIT_AGAIN_MS: u64 = 50;
 /// How long a commit may take until it counts as failed.
-const COMMIT_MAX_MS: u64 = 30_000;
-/// How long a partition that was asked back is kept, for what is at work to
-/// be done and for a last commit.
+const COMMIT_MAX_MS: u64 = 10_000;
+/// How long a partition that was asked back is kept for what is at work in it.
 const FAREWELL_MAX_MS: u64 = 5_000;
+/// How long the last commit may take.
+const FAREWELL_SAID_MAX: Duration = Duration::from_secs(3);
 /// How long brokers may take to say how far a partition is done.
 /// A transaction of a dead owner holds the answer up; it is asked for again.
 const ASK_MAX: Duration = Duration::from_millis(500);
@@ -42,8 +43,12 @@ pub(super) struct Waiter {
 #[derive(Debug)]
 pub(super) struct Leaving {
     pub(super) partitions: Vec<i32>,
+    /// Until when what is at work in them is waited for; once they were said
+    /// to be let go of, until when that is.
     pub(super) deadline: Instant,
     pub(super) said: bool,
+    /// Whether librdkafka waits until they are given up.
+    pub(super) asked: bool,
 }
 
 impl Reader {
@@ -68,6 +73,7 @@ impl Reader {
     pub(super) fn begin(&mut self) -> Result<(), QueueError> {
         if self.to_begin.is_empty() {
             // An assignment without partitions wants an answer too.
+            self.assigned_at.get_or_insert_with(Instant::now);
             self.answer_with(&TopicPartitionList::new());
             return Ok(());
         }
@@ -112,21 +118,34 @@ impl Reader {
 
     fn revoked(&mut self, partitions: Vec<i32>, lost: bool) {
         self.to_begin.retain(|partition| !partitions.contains(partition));
-        // Two at once can only be when the first is overtaken by a loss.
-        if let Some(leaving) = self.leaving.take() {
+        if lost && let Some(leaving) = self.leaving.take() {
             self.give_up(&leaving.partitions);
         }
         if lost || partitions.is_empty() {
             self.give_up(&partitions);
             return;
         }
+        self.leave(partitions, true);
+    }
+
+    /// Hands out nothing more of these. One that resigns may be asked for some
+    /// of its partitions besides, and the other way round.
+    fn leave(&mut self, partitions: Vec<i32>, asked: bool) {
         for partition in &partitions {
             if let Some(part) = self.parts.get_mut(partition) {
                 part.leaving = true;
             }
         }
         let deadline = Instant::now() + Duration::from_millis(FAREWELL_MAX_MS);
-        self.leaving = Some(Leaving { partitions, deadline, said: false });
+        let none = || Leaving { partitions: Vec::new(), deadline, said: false, asked: false };
+        let leaving = self.leaving.get_or_insert_with(none);
+        leaving.asked |= asked;
+        for partition in partitions {
+            if !leaving.partitions.contains(&partition) {
+                leaving.partitions.push(partition);
+                leaving.said = false;
+            }
+        }
     }
 
     fn give_up(&mut self, partitions: &[i32]) {
@@ -181,16 +200,13 @@ impl Reader {
             return Ok(());
         }
         if let Some(leaving) = &mut self.leaving {
-            if leaving.said || now >= leaving.deadline {
-                let partitions = std::mem::take(&mut leaving.partitions);
-                self.leaving = None;
-                self.give_up(&partitions);
-            } else if leaving
-                .partitions
-                .iter()
-                .all(|partition| self.parts.get(partition).is_none_or(|part| !part.is_at_work()))
-            {
+            let is_idle = |partition| self.parts.get(partition).is_none_or(|p| !p.is_at_work());
+            if leaving.said {
+                self.let_leave();
+            } else if now >= leaving.deadline || leaving.partitions.iter().all(is_idle) {
+                // Who is still at work has not died.
                 leaving.said = true;
+                leaving.deadline = now + FAREWELL_SAID_MAX;
                 let partitions = leaving.partitions.clone();
                 self.commit(|partition, _| partitions.contains(&partition), |_, _| false);
             } else {
@@ -212,11 +228,23 @@ impl Reader {
         }
     }
 
+    /// A commit takes too long, or a transaction does.
     fn leave_when_late(&mut self, now: Instant) {
-        if self.leaving.as_ref().is_some_and(|leaving| now >= leaving.deadline)
-            && let Some(leaving) = self.leaving.take()
-        {
+        let is_late = |leaving: &Leaving| {
+            let more = if leaving.said { Duration::ZERO } else { FAREWELL_SAID_MAX };
+            now >= leaving.deadline + more
+        };
+        if self.leaving.as_ref().is_some_and(is_late) {
             self.committing = None;
+            self.let_leave();
+        }
+    }
+
+    /// Gives up what was asked for. What was not goes when the group is left.
+    fn let_leave(&mut self) {
+        if let Some(leaving) = self.leaving.take()
+            && (leaving.asked || !self.resigning)
+        {
             self.give_up(&leaving.partitions);
         }
     }
@@ -280,7 +308,7 @@ impl Reader {
     pub(super) fn resign(&mut self) {
         self.resigning = true;
         let partitions = self.parts.keys().copied().collect();
-        self.revoked(partitions, false);
+        self.leave(partitions, false);
         self.rung.store(true, Ordering::Release);
     }
 
@@ -290,8 +318,13 @@ impl Reader {
         self.begin_close();
         if let Some(consumer) = self.consumer.take() {
             let deadline = Instant::now() + Duration::from_millis(DRAIN_MAX_MS);
-            std::thread::spawn(move || context::end_close(consumer, deadline));
+            let end = move || context::end_close(consumer, deadline);
+            // Without a thread it ends here and now, as it is.
+            let _ = std::thread::Builder::new().name("farewell".to_owned()).spawn(end);
         }
+        self.parts.clear();
+        self.listening = false;
+        self.sweep();
     }
 
     /// Says for the last time how far all is done.

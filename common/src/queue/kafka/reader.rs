@@ -339,7 +339,7 @@ impl Reader {
     pub(super) fn look_after(&mut self, now_us: u64) -> Result<(), QueueError> {
         self.parts.values_mut().for_each(|part| part.let_go(now_us));
         self.pause_or_resume();
-        if !self.to_begin.is_empty() {
+        if !self.to_begin.is_empty() && !self.resigning {
             self.begin()?;
         }
         self.look(0, true)

@@ -13,6 +13,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// In what a record is called: it is kept, for its topic may go. All others
+/// have the number of their ticket.
+const KEPT: usize = 1 << 63;
+
 /// A producer, and what waits for it.
 pub(super) struct Writer {
     /// Goes before the producer does.
@@ -25,8 +29,9 @@ pub(super) struct Writer {
     missing: HashMap<u64, usize>,
     /// Of topics that may go, and where to then.
     elsewhere: HashMap<Arc<str>, Elsewhere>,
-    /// Records to such topics that are not acknowledged, by ticket.
-    kept: HashMap<u64, Vec<Record>>,
+    /// Records to such topics that are not acknowledged, with their ticket.
+    kept: HashMap<usize, (u64, Record)>,
+    kept_count: usize,
 }
 
 impl Writer {
@@ -49,6 +54,7 @@ impl Writer {
             missing: HashMap::new(),
             elsewhere: HashMap::new(),
             kept: HashMap::new(),
+            kept_count: 0,
         })
     }
 
@@ -63,27 +69,33 @@ impl Writer {
         settings: &Settings,
     ) -> Result<(), QueueError> {
         *self.missing.entry(ticket).or_default() += records.len();
-        for record in records.iter().filter(|r| self.elsewhere.contains_key(&r.topic)) {
-            self.kept.entry(ticket).or_default().push(record.clone());
-        }
         self.backlog.extend(records.into_iter().map(|record| (ticket, record)));
         self.advance(settings)
     }
 
     fn advance(&mut self, settings: &Settings) -> Result<(), QueueError> {
-        while let Some((ticket, record)) = self.backlog.front() {
-            match record.send(&self.producer, *ticket as usize) {
-                Ok(()) => drop(self.backlog.pop_front()),
-                Err(RDKafkaErrorCode::QueueFull) => break,
-                Err(code)
-                    if faults::is_missing(code) && self.elsewhere.contains_key(&record.topic) =>
-                {
-                    let (ticket, topic) = (*ticket, record.topic.clone());
-                    self.backlog.pop_front();
-                    self.redirect(ticket, &topic);
+        while let Some((ticket, record)) = self.backlog.pop_front() {
+            let elsewhere = self.elsewhere.get(&record.topic);
+            let name = match elsewhere {
+                None => ticket as usize,
+                Some(_) => KEPT | self.kept_count,
+            };
+            match (record.send(&self.producer, name), elsewhere) {
+                (Ok(()), None) => {}
+                (Ok(()), Some(_)) => {
+                    self.kept.insert(name, (ticket, record));
+                    self.kept_count += 1;
                 }
-                Err(code) => {
+                (Err(RDKafkaErrorCode::QueueFull), _) => {
+                    self.backlog.push_front((ticket, record));
+                    break;
+                }
+                (Err(code), Some(to)) if faults::is_missing(code) => {
+                    self.backlog.push_front((ticket, record.redirected(to)));
+                }
+                (Err(code), _) => {
                     let url = settings.url_of(&record.topic);
+                    self.backlog.push_front((ticket, record));
                     return Err(self.broken(settings).unwrap_or(faults::of_code(code, &url)));
                 }
             }
@@ -94,18 +106,6 @@ impl Writer {
     /// What is for a topic goes elsewhere once that is gone.
     pub(super) fn falls_back(&mut self, topic: Arc<str>, elsewhere: Elsewhere) {
         self.elsewhere.insert(topic, elsewhere);
-    }
-
-    /// A topic is gone: what a ticket has for it goes elsewhere, if that is
-    /// known.
-    fn redirect(&mut self, ticket: u64, topic: &str) -> bool {
-        let Some(to) = self.elsewhere.get(topic) else { return false };
-        let kept = self.kept.get_mut(&ticket);
-        let place = kept.as_ref().and_then(|kept| kept.iter().position(|r| *r.topic == *topic));
-        let Some((kept, place)) = kept.zip(place) else { return false };
-        let record = kept.swap_remove(place).redirected(to);
-        self.backlog.push_back((ticket, record));
-        true
     }
 
     /// Takes in acknowledgements; appends the tickets whose records are all
@@ -120,9 +120,12 @@ impl Writer {
     ) -> Result<(), QueueError> {
         self.serve();
         for ack in self.producer.context().take_acks() {
-            let ticket = ack.name as u64;
+            let kept = self.kept.remove(&ack.name);
+            let ticket = kept.as_ref().map_or(ack.name as u64, |(ticket, _)| *ticket);
             if let Some((code, topic)) = ack.failure {
-                if faults::is_missing(code) && self.redirect(ticket, &topic) {
+                let to = self.elsewhere.get(&*topic).filter(|_| faults::is_missing(code));
+                if let Some(((_, record), to)) = kept.zip(to) {
+                    self.backlog.push_back((ticket, record.redirected(to)));
                     continue;
                 }
                 let url = settings.url_of(&topic);
@@ -132,7 +135,6 @@ impl Writer {
                 *missing -= 1;
                 if *missing == 0 {
                     self.missing.remove(&ticket);
-                    self.kept.remove(&ticket);
                     arrived.push(ticket);
                 }
             }

@@ -110,6 +110,8 @@ impl Outbox {
     fn unpack_next(&mut self) {
         if let Some(next) = self.next.take() {
             self.number -= 1;
+            // Room that it was made for is not used.
+            self.tries_full = true;
             next.items.into_iter().rev().for_each(|item| self.pending.push_front(item));
         }
     }
@@ -160,6 +162,10 @@ impl RedisConnection {
             return Ok(Settled::Done);
         }
         let waits = taken.outputs.iter().any(|output| self.outbox.full.contains(&output.queue));
+        if !waits && self.outbox.since.is_none() && !self.intake.filled.is_empty() {
+            self.outbox.since = Some(Instant::now());
+            self.alarm.ring_after(GATHER_MAX);
+        }
         self.outbox.pending.push_back(taken);
         Ok(if waits { Settled::Waiting } else { Settled::Sent })
     }
@@ -171,16 +177,11 @@ impl RedisConnection {
     pub(super) fn send_when_worth(&mut self) {
         let outbox = &mut self.outbox;
         let may_wait = outbox.under_way.is_none() && outbox.next.is_none();
-        if may_wait && !self.intake.filled.is_empty() && outbox.pending.len() < WORTH {
-            let Some(since) = outbox.since else {
-                outbox.since = (!outbox.pending.is_empty()).then(Instant::now);
-                return self.alarm.ring_after(GATHER_MAX);
-            };
-            if since.elapsed() < GATHER_MAX {
-                return;
-            }
+        let is_early = outbox.since.is_some_and(|since| since.elapsed() < GATHER_MAX);
+        let more_comes = !self.intake.filled.is_empty() && outbox.pending.len() < WORTH;
+        if !(may_wait && is_early && more_comes) {
+            self.send_batch();
         }
-        self.send_batch();
     }
 
     /// Sends the next batch, if none is under way; else prepares it, if there

@@ -312,7 +312,8 @@ impl RedisConnection {
 
     /// Twice a second: leases, what dead readers left, queues that are gone.
     pub(super) fn look(&mut self) {
-        self.reconnect();
+        // An end that came with the last bytes is not told of.
+        self.pump();
         if !self.main.is_up() {
             return self.tell_away();
         }
@@ -353,6 +354,8 @@ impl RedisConnection {
     /// Gives back what is held, takes our name off, and waits a moment so
     /// that the server has heard of it.
     pub(super) fn leave(&mut self) {
+        // Nothing more will be done, so nothing waits for that.
+        self.intake.filled.clear();
         self.pump();
         if !self.is_hopeless {
             self.send_batch();
@@ -381,6 +384,10 @@ impl RedisConnection {
                 break;
             }
             self.pump();
+            if !self.is_hopeless {
+                self.send_batch();
+                self.write_out();
+            }
         }
     }
 

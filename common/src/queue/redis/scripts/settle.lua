@@ -31,6 +31,8 @@ for i = 1, number() do
                  policy = word(), ids = number() }
 end
 local full, is_there, depths = {}, {}, {}
+-- As many as a command of a script can have, and some less.
+local WORDS_MAX = 7000
 
 local function read_handoff()
   local taken, joins, outputs = {}, {}, {}
@@ -117,6 +119,7 @@ end
 local function hindrance(taken, outputs)
   for _, output in ipairs(outputs) do
     local target = output.target
+    if output.last - output.first > WORDS_MAX then return 'eit has too many attributes' end
     output.stream, output.ids = KEYS[target.key], target.ids
     if not exists(output.stream) then
       if target.otherwise == 0 or not exists(KEYS[target.otherwise]) then
@@ -194,7 +197,7 @@ local function take_out()
 end
 
 local answers = {}
-while ARGV[at] do
+local function do_next()
   local taken, joins, outputs = read_handoff()
   local answer
   if not is_ours(taken) then
@@ -205,10 +208,7 @@ while ARGV[at] do
       local refused = send(outputs[i])
       -- Memory is full or it is not: the server decides once for a script.
       if refused then
-        if i > 1 then
-          take_out()
-          return redis.error_reply(refused)
-        end
+        if i > 1 then error(redis.error_reply(refused)) end
         local said = string.gsub(refused, '[,%c]', ' ')
         local passes = string.find(said, 'OOM') or string.find(said, 'NOREPLICAS')
           or string.find(said, 'MISCONF') or string.find(said, 'READONLY')
@@ -223,7 +223,10 @@ while ARGV[at] do
   end
   answers[#answers + 1] = answer
 end
+-- Whatever ends it early, what was done before is taken out.
+local is_done, why = pcall(function() while ARGV[at] do do_next() end end)
 take_out()
+if not is_done then return redis.error_reply(type(why) == 'table' and why.err or why) end
 local answer = table.concat(answers, ',')
 redis.pcall('SET', KEYS[1], ARGV[1] .. ':' .. answer, 'EX', 900)
 return answer
