@@ -289,7 +289,7 @@ impl Transfer {
         }
         for ticket in self.desk.advance()? {
             state.waits_for.take_if(|waited| *waited == ticket);
-            state.is_done(ticket, report);
+            state.finish(ticket, report);
         }
         if let Some((_, error)) = self.desk.refused().into_iter().next() {
             return Err(Fault::Queue(error));
@@ -349,7 +349,7 @@ struct State {
     interrupted: bool,
 }
 
-/// A hand-off, and those before it, may not have arrived.
+/// A hand-off that has not arrived, or stands behind one that has not.
 struct Sent {
     /// They grow; one that was done at once has that of the one before it.
     ticket: u64,
@@ -383,7 +383,7 @@ impl State {
     }
 
     /// A hand-off is done, most often the first of those that were not.
-    fn is_done(&mut self, ticket: u64, report: &mut Report) {
+    fn finish(&mut self, ticket: u64, report: &mut Report) {
         let place = self.sent.partition_point(|sent| sent.ticket < ticket);
         if let Some(sent) = self.sent.get_mut(place).filter(|sent| sent.ticket == ticket) {
             sent.is_done = true;

@@ -117,7 +117,7 @@ impl Crew {
         self.listening = on;
         self.members.iter().for_each(|member| readers[*member].listen(on));
         let has_some = self.members.iter().any(|member| readers[*member].ready() > 0);
-        self.is_hungry(on && !has_some);
+        self.set_hungry(on && !has_some);
     }
 
     /// Hands out up to `max` messages that are there, with the place of the
@@ -142,7 +142,7 @@ impl Crew {
             })?;
         }
         self.turn = (self.turn + 1) % self.members.len();
-        self.is_hungry(left > 0);
+        self.set_hungry(left > 0);
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl Crew {
         self.members.iter().all(|member| readers[*member].is_settling())
     }
 
-    fn is_hungry(&mut self, hungry: bool) {
+    fn set_hungry(&mut self, hungry: bool) {
         match (hungry, self.hungry_since) {
             (true, None) => self.hungry_since = Some(Instant::now()),
             (false, Some(since)) => {
