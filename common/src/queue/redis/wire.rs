@@ -171,6 +171,7 @@ mod tests {
         for piece in sent.chunks(9_973) {
             server.write_all(piece).expect("it is sent");
             std::thread::sleep(std::time::Duration::from_millis(2));
+            wire.rouse();
             while let Some(value) = wire.next().expect("it is understood") {
                 came.push(value);
             }
@@ -178,6 +179,7 @@ mod tests {
         let expected = [Value::Array(vec![Value::Int(7), Value::BulkString(body)]), Value::Okay];
         assert!(came == expected);
         drop(server);
+        wire.rouse();
         assert_eq!(wire.next().map_err(|e| e.kind()), Err(io::ErrorKind::UnexpectedEof));
     }
 }
