@@ -44,6 +44,9 @@ const FIELDS: [(&str, &str); 7] = [
     ),
 ];
 
+/// Which words are not the same in all: the id, the control block, the body.
+const DIFFER: [usize; 3] = [2, 14, 16];
+
 /// One that reads a stream and sends to another.
 struct Client {
     connection: Connection,
@@ -99,30 +102,30 @@ impl Client {
         let mut call = cmd("EVALSHA");
         call.arg(&self.settle).arg(self.keys.len()).arg(&self.keys[..]);
         call.arg(self.batch).arg(GROUP).arg(&self.name);
-        // Where it was taken, and where it goes.
-        let count = moves.iter().filter(|(taken, _)| taken.is_some()).count();
-        match count {
-            0 => call.arg(0),
-            _ => call.arg(1).arg(&FROM).arg(count),
+        // All are alike.
+        let (is_taken, is_sent) = (moves[0].0.is_some(), moves[0].1.is_some());
+        match is_taken {
+            true => call.arg(1).arg(&FROM).arg(moves.len()),
+            false => call.arg(0),
         };
-        match moves.iter().all(|(_, body)| body.is_none()) {
-            true => call.arg(0),
-            false => call.arg(1).arg(&TO).arg(0).arg(CAPACITY).arg("block").arg(0),
+        // Where they go and what shape they have.
+        match is_sent {
+            true => {
+                call.arg(1).arg(&TO).arg(0).arg(CAPACITY).arg("block").arg(0);
+                call.arg(1).arg(2 * FIELDS.len() + 2).arg(&FIELDS[..]);
+                call.arg("data").arg("").arg(DIFFER.len()).arg(&DIFFER)
+            }
+            false => call.arg(0).arg(0),
         };
+        // What is done, no joins, what is sent.
+        call.arg(1).arg(if is_taken { &[1, 1][..] } else { &[0] }).arg(0);
+        call.arg(if is_sent { &[1, 1, 1][..] } else { &[0] });
         for (taken, body) in moves {
-            match taken {
-                Some(id) => call.arg(1).arg(1).arg(*id),
-                None => call.arg(0),
-            };
-            // No joins.
-            call.arg(0);
-            match body {
-                None => call.arg(0),
-                Some(body) => {
-                    call.arg(1).arg(1).arg(2 * FIELDS.len() + 2).arg(&FIELDS[..]);
-                    call.arg("data").arg(*body)
-                }
-            };
+            call.arg(1).arg(*taken);
+            if let Some(body) = body {
+                let [(_, id), .., (_, control)] = FIELDS;
+                call.arg(id).arg(control).arg(*body);
+            }
         }
         let answer: String = call.query(&mut self.connection).expect("it answers");
         assert!(answer.split(',').all(|one| one == "d"), "not all is done: {answer}");

@@ -67,8 +67,8 @@ fn a_broker_comes_back() {
     assert_eq!((one.stop(), two.stop()), (143, 143), "{}", line.place.text("one.err"));
 }
 
-/// One cluster for all of it: brokers are dear. First invokers alone, then a
-/// whole run; each time another broker dies, and comes back afterwards.
+/// One cluster for all of it: brokers are dear. First invokers alone, then
+/// whole runs; each time a broker dies, and comes back afterwards.
 #[test]
 fn one_broker_of_three_dies() {
     let mut kafka = Kafka::start(3);
@@ -89,10 +89,12 @@ fn one_broker_of_three_dies() {
         assert_eq!((one.stop(), two.stop()), (143, 143), "{}", line.place.text("one.err"));
         kafka.restart(id);
     }
-    let place = Place::new(&format!("{}?replicas=3&min-isr=2&{SHORT}", kafka.url()));
-    let mut run = run(&place, "at-least-once");
-    place.until_lines("run.out", 60);
-    kafka.kill(3);
-    account(&place, &mut run);
-    kafka.restart(3);
+    for (how, id) in [("at-least-once", 3), ("exactly-once", 1)] {
+        let place = Place::new(&format!("{}?replicas=3&min-isr=2&{SHORT}", kafka.url()));
+        let mut run = run(&place, how);
+        place.until_lines("run.out", 60);
+        kafka.kill(id);
+        account(&place, &mut run);
+        kafka.restart(id);
+    }
 }

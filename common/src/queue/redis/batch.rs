@@ -66,6 +66,9 @@ struct Batch {
 
 impl Outbox {
     pub(super) fn blocked(&self) -> Vec<QueueId> {
+        if self.full.is_empty() {
+            return Vec::new();
+        }
         let outputs = self.pending.iter().flat_map(|settlement| &settlement.outputs);
         let queues: HashSet<QueueId> = outputs.map(|output| output.queue).collect();
         queues.intersection(&self.full).copied().collect()
@@ -123,24 +126,27 @@ impl Outbox {
             true => HashSet::new(),
             false => self.full.clone(),
         };
-        let (mut items, mut rest) = (Vec::new(), VecDeque::new());
+        let (mut items, mut behind) = (Vec::new(), Vec::new());
         let (mut bytes, mut place) = (0, None);
-        for settlement in std::mem::take(&mut self.pending) {
+        while let Some(settlement) = self.pending.pop_front() {
             let size: u64 = settlement.outputs.iter().map(|o| o.event.body_len()).sum();
-            let is_open = settlement.outputs.iter().all(|o| !closed.contains(&o.queue));
             let fits = items.is_empty() || bytes + size <= BATCH_BYTES_MAX;
+            if !fits || items.len() == BATCH_MAX {
+                self.pending.push_front(settlement);
+                break;
+            }
+            let is_open = settlement.outputs.iter().all(|o| !closed.contains(&o.queue));
             let here = place_of(&settlement);
-            let is_here = place.as_ref().is_none_or(|place| *place == here);
-            if is_open && fits && is_here && items.len() < BATCH_MAX {
+            if is_open && place.as_ref().is_none_or(|place| *place == here) {
                 bytes += size;
                 place = Some(here);
                 items.push(settlement);
             } else {
                 closed.extend(settlement.outputs.iter().map(|output| output.queue));
-                rest.push_back(settlement);
+                behind.push(settlement);
             }
         }
-        self.pending = rest;
+        behind.into_iter().rev().for_each(|settlement| self.pending.push_front(settlement));
         items
     }
 }
@@ -341,8 +347,8 @@ impl RedisConnection {
         for receipt in &item.taken {
             self.held.remove(&receipt.0);
         }
-        for output in &item.outputs {
-            self.outbox.full.remove(&output.queue);
+        if !self.outbox.full.is_empty() {
+            item.outputs.iter().for_each(|output| _ = self.outbox.full.remove(&output.queue));
         }
         self.outbox.done.push(item.ticket);
         if is_void && !item.taken.is_empty() {

@@ -20,6 +20,7 @@ mod pack;
 mod pump;
 mod scripts;
 mod settings;
+mod shapes;
 mod tls;
 mod wire;
 

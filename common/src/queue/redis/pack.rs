@@ -2,19 +2,20 @@
 //! what many hand-offs have in common said once.
 
 use super::keys::beside;
-use super::{Held, RedisConnection, entry, scripts};
-use crate::queue::{Outgoing, QueueId, Settlement, WhenFull};
+use super::shapes::Entries;
+use super::{Held, RedisConnection, scripts};
+use crate::queue::{QueueId, Settlement, WhenFull};
 use std::collections::BTreeMap;
 
 /// Words of a command.
 #[derive(Default)]
-struct Words {
-    bytes: Vec<u8>,
+pub(super) struct Words {
+    pub(super) bytes: Vec<u8>,
     count: usize,
 }
 
 impl Words {
-    fn bytes(&mut self, word: &[u8]) {
+    pub(super) fn bytes(&mut self, word: &[u8]) {
         self.bytes.push(b'$');
         self.bytes.extend_from_slice(itoa::Buffer::new().format(word.len()).as_bytes());
         self.bytes.extend_from_slice(b"\r\n");
@@ -27,15 +28,8 @@ impl Words {
         self.bytes(word.as_bytes());
     }
 
-    fn number(&mut self, number: u64) {
+    pub(super) fn number(&mut self, number: u64) {
         self.word(itoa::Buffer::new().format(number));
-    }
-
-    /// How many words another has, and those.
-    fn counted(&mut self, other: &Self) {
-        self.number(other.count as u64);
-        self.bytes.extend_from_slice(&other.bytes);
-        self.count += other.count;
     }
 }
 
@@ -65,13 +59,35 @@ impl Keys {
     }
 }
 
+/// What many hand-offs have in common, by the numbers that the batch gives.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Form {
+    /// Where each message was taken.
+    taken: Vec<u64>,
+    /// How many joins fired.
+    joins: u64,
+    /// Where each output goes, and its shape.
+    outputs: Vec<(u64, u64)>,
+}
+
+impl Form {
+    fn pack(&self, words: &mut Words) {
+        words.number(self.taken.len() as u64);
+        self.taken.iter().for_each(|source| words.number(*source));
+        words.number(self.joins);
+        words.number(self.outputs.len() as u64);
+        for (target, shape) in &self.outputs {
+            words.number(*target);
+            words.number(*shape);
+        }
+    }
+}
+
 /// A batch being packed.
 #[derive(Default)]
 struct Pack {
     keys: Keys,
     words: Words,
-    /// Fields of the message that is being packed.
-    fields: Words,
 }
 
 /// Queues by the number that a batch gives them, from 1, and how many
@@ -114,11 +130,18 @@ impl RedisConnection {
         }
         self.pack_sources(&mut pack, &sources);
         self.pack_targets(&mut pack, &targets);
-        for item in items {
-            self.pack_taken(&mut pack, &sources, item);
-            pack.words.number(item.outputs.len() as u64);
-            for output in &item.outputs {
-                pack_output(&mut pack, &targets, output)?;
+        let mut entries = Entries::default();
+        let outputs = items.iter().flat_map(|item| &item.outputs);
+        outputs.into_iter().try_for_each(|output| entries.add(&output.event))?;
+        entries.pack_shapes(&mut pack.words);
+        let forms = self.pack_forms(&mut pack, items, &sources, &targets, &entries);
+        let mut index = 0;
+        for (item, form) in items.iter().zip(forms) {
+            pack.words.number(form);
+            self.pack_taken(&mut pack, item);
+            for _ in &item.outputs {
+                entries.pack_entry(index, &mut pack.words);
+                index += 1;
             }
         }
         Ok((pack.keys.0.clone(), pack.command()))
@@ -159,15 +182,40 @@ impl RedisConnection {
         }
     }
 
-    fn pack_taken(&self, pack: &mut Pack, sources: &Numbers, item: &Settlement) {
-        pack.words.number(self.held_by(item).count() as u64);
-        for held in self.held_by(item) {
-            pack.words.number(sources.get(&held.queue).map_or(0, |(number, _)| *number));
-            pack.words.word(&held.id);
+    /// The forms of all hand-offs; which each one has.
+    fn pack_forms(
+        &self,
+        pack: &mut Pack,
+        items: &[Settlement],
+        sources: &Numbers,
+        targets: &Numbers,
+        entries: &Entries,
+    ) -> Vec<u64> {
+        let number = |queues: &Numbers, queue| queues.get(&queue).map_or(0, |(number, _)| *number);
+        let mut shapes = entries.shapes();
+        let mut forms: BTreeMap<Form, u64> = BTreeMap::new();
+        let mut of_items = Vec::with_capacity(items.len());
+        for item in items {
+            let outputs = item.outputs.iter().map(|output| number(targets, output.queue));
+            let form = Form {
+                taken: self.held_by(item).map(|held| number(sources, held.queue)).collect(),
+                joins: self.held_by(item).filter(|held| held.fired.is_some()).count() as u64,
+                outputs: outputs.zip(shapes.by_ref()).collect(),
+            };
+            let next = forms.len() as u64 + 1;
+            of_items.push(*forms.entry(form).or_insert(next));
         }
-        let fired = || self.held_by(item).filter_map(|held| Some((held, held.fired.as_ref()?)));
-        pack.words.number(fired().count() as u64);
-        for (held, (key, claim, passed)) in fired() {
+        let mut forms: Vec<(u64, Form)> = forms.into_iter().map(|(form, n)| (n, form)).collect();
+        forms.sort_unstable();
+        pack.words.number(forms.len() as u64);
+        forms.iter().for_each(|(_, form)| form.pack(&mut pack.words));
+        of_items
+    }
+
+    fn pack_taken(&self, pack: &mut Pack, item: &Settlement) {
+        self.held_by(item).for_each(|held| pack.words.word(&held.id));
+        for held in self.held_by(item) {
+            let Some((key, claim, passed)) = &held.fired else { continue };
             let stream = &self.open[held.queue.0 as usize].stream;
             pack.words.number(pack.keys.fresh(super::joins::instance(stream, key)));
             pack.words.number(pack.keys.fresh(super::joins::parts(stream, key)));
@@ -175,16 +223,6 @@ impl RedisConnection {
             pack.words.bytes(passed);
         }
     }
-}
-
-fn pack_output(pack: &mut Pack, targets: &Numbers, output: &Outgoing) -> std::io::Result<()> {
-    pack.words.number(targets.get(&output.queue).map_or(0, |(number, _)| *number));
-    pack.fields.bytes.clear();
-    pack.fields.count = 0;
-    let fields = &mut pack.fields;
-    entry::write(&output.event, |field| fields.bytes(field))?;
-    pack.words.counted(&pack.fields);
-    Ok(())
 }
 
 impl Pack {

@@ -8,10 +8,14 @@
 -- ARGV     batch, group, consumer, then
 --          n, n * (stream, wants, messages)                     where it was taken
 --          n, n * (stream, wants, otherwise, capacity, policy, ids)  where it goes
+--          n, n * (n, words ..., n, places ...)                 shapes of entries
+--          n, n * (n, where it was taken ..., joins,
+--                  n, n * (where it goes, shape))               forms of hand-offs
 --          and for each hand-off:
---          n, n * (number among the former, id)                 what is done
---          n, n * (instance, parts, claim, passed)              joins that fired
---          n, n * (number among the latter, n, fields ...)      outputs
+--          its form
+--          the id of each message that is done
+--          (instance, parts, claim, passed) of each join that fired
+--          for each output a word for each place of its shape
 local answered = redis.call('GET', KEYS[1])
 if answered then
   local batch, answer = string.match(answered, '^(%d+):(.*)$')
@@ -20,36 +24,55 @@ end
 local group, consumer = ARGV[2], ARGV[3]
 local at = 4
 local function word() at = at + 1; return ARGV[at - 1] end
-local function number() return tonumber(word()) end
+-- Most numbers come again and again: a look is cheaper than a conversion.
+local numbers = setmetatable({}, { __index = function(known, text)
+  known[text] = tonumber(text)
+  return known[text]
+end })
+local function number() at = at + 1; return numbers[ARGV[at - 1]] end
+local function list(item)
+  local all = {}
+  for i = 1, number() do all[i] = item() end
+  return all
+end
 
-local sources, targets = {}, {}
-for i = 1, number() do
-  sources[i] = { stream = KEYS[number()], wants = number(), count = number(), done = {}, spent = {} }
-end
-for i = 1, number() do
-  targets[i] = { key = number(), wants = number(), otherwise = number(), capacity = number(),
-                 policy = word(), ids = number() }
-end
-local full, is_there, depths = {}, {}, {}
+local sources = list(function()
+  return { stream = KEYS[number()], wants = number(), count = number(), done = {}, spent = {} }
+end)
+local targets = list(function()
+  local key = number()
+  return { key = key, stream = KEYS[key], wants = number(), otherwise = number(),
+           capacity = number(), policy = word(), ids = number() }
+end)
 -- As many as a command of a script can have, and some less.
 local WORDS_MAX = 7000
+-- What many have in common is said once: words cost more than entries do.
+local shapes = list(function()
+  local shape = { words = list(word), places = list(number) }
+  shape.is_long = #shape.words > WORDS_MAX
+  return shape
+end)
+-- Nothing of a hand-off outlives it, so that all of a form share its tables.
+local forms = list(function()
+  local taken = list(function() return { source = sources[number()], id = '' } end)
+  local joins = number()
+  local outputs = list(function() return { target = targets[number()], shape = shapes[number()] } end)
+  return { taken = taken, joins = joins, outputs = outputs }
+end)
+local full, is_there, depths = {}, {}, {}
 
 local function read_handoff()
-  local taken, joins, outputs = {}, {}, {}
-  for i = 1, number() do
-    taken[i] = { source = sources[number()], id = word() }
-  end
-  for i = 1, number() do
+  local form, joins = forms[number()], {}
+  for i = 1, #form.taken do form.taken[i].id = word() end
+  for i = 1, form.joins do
     joins[i] = { instance = KEYS[number()], parts = KEYS[number()], claim = word(), passed = word() }
   end
-  for i = 1, number() do
-    local output = { target = targets[number()] }
-    local count = number()
-    output.first, output.last = at, at + count - 1
-    at = at + count
-    outputs[i] = output
+  for i = 1, #form.outputs do
+    local output = form.outputs[i]
+    output.first, output.over = at, nil
+    at = at + #output.shape.places
   end
-  return taken, joins, outputs
+  return form.taken, joins, form.outputs
 end
 
 -- The server is asked once for many that are pending, most of which will be
@@ -70,8 +93,8 @@ local function owns(source, id)
 end
 
 local function is_ours(taken)
-  for _, one in ipairs(taken) do
-    if not owns(one.source, one.id) then return false end
+  for i = 1, #taken do
+    if not owns(taken[i].source, taken[i].id) then return false end
   end
   return true
 end
@@ -99,7 +122,7 @@ end
 -- Messages that a hand-off takes out of the stream it also sends to.
 local function leaving(taken, stream)
   local count = 0
-  for _, one in ipairs(taken) do if one.source.stream == stream then count = count + 1 end end
+  for i = 1, #taken do if taken[i].source.stream == stream then count = count + 1 end end
   return count
 end
 
@@ -117,10 +140,11 @@ end
 -- Why a hand-off cannot be done now or ever; nothing when it can. There is
 -- room when there is room for one: what belongs together goes in together.
 local function hindrance(taken, outputs)
-  for _, output in ipairs(outputs) do
+  for i = 1, #outputs do
+    local output = outputs[i]
     local target = output.target
-    if output.last - output.first > WORDS_MAX then return 'eit has too many attributes' end
-    output.stream, output.ids = KEYS[target.key], target.ids
+    if output.shape.is_long then return 'eit has too many attributes' end
+    output.stream, output.ids = target.stream, target.ids
     if not exists(output.stream) then
       if target.otherwise == 0 or not exists(KEYS[target.otherwise]) then
         return 'g' .. target.key
@@ -154,20 +178,22 @@ end
 local function send(output)
   if output.over == 'drop-newest' then return end
   if output.over then drop_oldest(output.stream) end
-  -- The first field is the id; ARGV[first + 1] is its value.
-  if output.ids > 0 and is_known(output.ids, ARGV[output.first + 1]) then return end
-  local added = redis.pcall('XADD', output.stream, 'NOMKSTREAM', '*',
-    unpack(ARGV, output.first, output.last))
+  local words, places, before = output.shape.words, output.shape.places, output.first - 1
+  for i = 1, #places do words[places[i]] = ARGV[before + i] end
+  -- The first field is the id; its value is the second word.
+  if output.ids > 0 and is_known(output.ids, words[2]) then return end
+  local added = redis.pcall('XADD', output.stream, 'NOMKSTREAM', '*', unpack(words))
   if type(added) == 'table' and added.err then return added.err end
   changes(output.stream, 1)
-  if output.ids > 0 then note_known(output.ids, ARGV[output.first + 1]) end
+  if output.ids > 0 then note_known(output.ids, words[2]) end
 end
 
 local function finish(taken, joins)
-  for _, one in ipairs(taken) do
-    one.source.spent[one.id] = true
-    table.insert(one.source.done, one.id)
-    changes(one.source.stream, -1)
+  for i = 1, #taken do
+    local source, id = taken[i].source, taken[i].id
+    source.spent[id] = true
+    source.done[#source.done + 1] = id
+    changes(source.stream, -1)
   end
   for _, join in ipairs(joins) do
     if redis.call('HGET', join.instance, 'fired') == join.claim then
