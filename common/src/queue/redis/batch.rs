@@ -295,7 +295,7 @@ impl RedisConnection {
 
     fn finish_batch(&mut self, answer: &str) {
         let Some(batch) = self.outbox.under_way.take() else { return };
-        let mut stuck = Vec::new();
+        let (count, mut stuck) = (batch.items.len(), Vec::new());
         for (item, code) in batch.items.into_iter().zip(answer.split(',')) {
             let (kind, about) = code.split_at(code.len().min(1));
             // What the answer is about: the number of a key, from 1.
@@ -332,6 +332,9 @@ impl RedisConnection {
         if !stuck.is_empty() {
             self.listen_for_room();
             self.outbox.unpack_next();
+            // What was done in the same batch may have made that room, and
+            // nobody is told of it who was not listening yet.
+            self.outbox.tries_full |= stuck.len() < count;
         }
         stuck.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
         self.send_when_worth();
