@@ -73,7 +73,7 @@ fn a_broker_comes_back() {
 fn one_broker_of_three_dies() {
     let mut kafka = Kafka::start(3);
     for (how, id) in [("at-least-once", 1), ("exactly-once", 2)] {
-        let line = Line::new(&kafka.url(), how, "?replicas=3&min-isr=2", SHORT);
+        let line = Line::new(&kafka.url(), how, "?replicas=3&min-isr=2", "acks=all");
         let [mut one, mut two] = line.two_invokers();
         line.put(1, MESSAGES);
         line.until_ran(60);

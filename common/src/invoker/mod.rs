@@ -105,6 +105,8 @@ pub struct Invoker {
     until: Until,
     last_message: Instant,
     looked: Instant,
+    /// Hand-offs refused since then, for another reader has what was taken.
+    refused: u64,
     taken: u64,
     tally: Tally,
     log: Log,
@@ -167,6 +169,7 @@ impl Invoker {
             until,
             last_message: Instant::now(),
             looked: Instant::now(),
+            refused: 0,
             taken: 0,
             tally: Tally::default(),
             log,
@@ -322,6 +325,10 @@ impl Invoker {
             (looked, _) => looked?,
         };
         notices.iter().for_each(|notice| self.log.line(notice));
+        // The first of them was told.
+        if let more @ 1.. = std::mem::take(&mut self.refused).saturating_sub(1) {
+            self.log.line(&format!("{more} more were taken over by other readers"));
+        }
         self.served.iter_mut().for_each(|served| served.look = true);
         Ok(())
     }

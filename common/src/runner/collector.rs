@@ -7,6 +7,7 @@ use super::costs::Costs;
 use super::overdue::Overdue;
 use super::parts::{Parts, Shown};
 use super::progress::Progress;
+use super::stillness::Stillness;
 use super::summary::Summary;
 use crate::chain::Chain;
 use crate::chain::ending::{self, Endings};
@@ -31,9 +32,6 @@ const TALK: u64 = 1 << 62;
 /// Most replies taken at once, and most whose results wait to be written.
 const BATCH: usize = 64;
 
-/// While replies come this often, nobody asks whether all is still.
-const MOVING: Duration = Duration::from_secs(1);
-
 /// How long everything must have been still before what is missing is lost.
 const STILL: Duration = Duration::from_secs(2);
 
@@ -55,7 +53,7 @@ pub(super) struct Collector {
     /// Whether this run was picked up, so that nobody says how much there is.
     resumed: bool,
     overdue: Overdue,
-    queues: Vec<(usize, String)>,
+    stillness: Stillness,
     /// Name of our trigger, once it has said it.
     trigger: Option<String>,
     trigger_ended: bool,
@@ -67,11 +65,6 @@ pub(super) struct Collector {
     stop_now: bool,
     closed: bool,
     looked: Instant,
-    still_since: Option<Instant>,
-    /// When a reply last came.
-    last_reply: Instant,
-    /// How long nothing must have moved before what is missing is lost.
-    still: Duration,
     /// Whether nothing has moved for a while.
     is_at_rest: bool,
 }
@@ -109,7 +102,7 @@ impl Collector {
             doubtful: past.doubtful,
             resumed,
             overdue: Overdue::after(chain.deadline),
-            queues,
+            stillness: Stillness::new(queues, STILL + parts.unseen),
             trigger,
             trigger_ended: resumed,
             trigger_failed: false,
@@ -119,9 +112,6 @@ impl Collector {
             stop_now: false,
             closed: false,
             looked: Instant::now(),
-            still_since: None,
-            last_reply: Instant::now(),
-            still: STILL + parts.unseen,
             is_at_rest: false,
         })
     }
@@ -162,8 +152,7 @@ impl Collector {
             let mut taken = Vec::new();
             self.desk.receive(self.replies, BATCH - self.waiting.len(), &mut taken)?;
             for reply in taken {
-                self.still_since = None;
-                self.last_reply = Instant::now();
+                self.stillness.moved();
                 self.take(reply)?;
             }
         }
@@ -410,13 +399,9 @@ impl Collector {
         for gone in self.children.reap(!self.stop_now) {
             self.on_gone(gone);
         }
-        if !self.is_still()? {
-            self.still_since = None;
-        } else if !self.trigger_ended {
-            self.reopen_window();
-        } else if self.still_since.get_or_insert_with(Instant::now).elapsed() >= self.still {
-            self.summary.lost = self.missing();
-            self.is_at_rest = true;
+        // What waits to be written is not still.
+        if self.waiting.is_empty() && self.stillness.is_reached(&mut self.desk)? {
+            self.come_to_rest();
         }
         let past = self.overdue.until(Instant::now());
         if self.trigger_ended && past > 0 && self.missing().last().is_some_and(|last| *last <= past)
@@ -426,33 +411,15 @@ impl Collector {
         Ok(())
     }
 
-    /// What is lost must not keep a window closed for ever: when nothing has
-    /// moved for long enough, all that was accepted counts as ended.
-    fn reopen_window(&mut self) {
-        if self.still_since.get_or_insert_with(Instant::now).elapsed() >= self.still
-            && self.summary.accepted > self.endings.count
-        {
+    /// Nothing has moved for long enough: what has no result is lost, and must
+    /// not keep a window closed for ever.
+    fn come_to_rest(&mut self) {
+        if self.trigger_ended {
+            self.summary.lost = self.missing();
+            self.is_at_rest = true;
+        } else if self.summary.accepted > self.endings.count {
             self.children.tell_ended(self.summary.accepted);
         }
-    }
-
-    /// Nothing waits, nothing is in work, nothing is being written.
-    fn is_still(&mut self) -> std::result::Result<bool, QueueError> {
-        // Asking a broker takes time; while replies come there is no need.
-        if !self.waiting.is_empty() || self.last_reply.elapsed() < MOVING {
-            return Ok(false);
-        }
-        for (connection, name) in self.queues.clone() {
-            let stat = match self.desk.connection(connection).stat(&name) {
-                // A broker that is away is waited for.
-                Err(QueueError::Unreachable { .. }) => return Ok(false),
-                stat => stat?,
-            };
-            if stat.depth > 0 || stat.held > 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn missing(&self) -> Vec<u64> {

@@ -13,6 +13,7 @@ mod parts;
 pub mod places;
 mod progress;
 mod resume;
+mod stillness;
 mod summary;
 mod talk;
 pub mod trial;

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,6 +22,11 @@ use std::time::{Duration, Instant};
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long brokers may take to make or remove a topic.
 const CHANGE_MAX: Duration = Duration::from_secs(30);
+/// How long a client for administration is used: it does not hear of a new
+/// controller after the one it knows has died, and waits for that one.
+const CLIENT_KEPT: Duration = Duration::from_secs(5);
+/// How long brokers may take to tell how a topic is set.
+const SETTING_MAX: Duration = Duration::from_secs(3);
 /// How long it takes at least until topics are asked for again.
 const SEEN_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How long that may take, for it is asked in between.
@@ -38,8 +43,10 @@ pub(super) struct Admin {
     settings: Settings,
     notes: Notes,
     asker: BaseConsumer<Context>,
-    /// Made when it is first needed: it has a thread of its own.
-    client: Option<AdminClient<Context>>,
+    /// Made when it is needed: it has a thread of its own.
+    client: Option<(AdminClient<Context>, Instant)>,
+    /// Largest records, of topics that were asked for.
+    sizes: BTreeMap<String, u64>,
     /// All topics, and when they were asked for.
     seen: RefCell<(Option<BTreeSet<String>>, Instant)>,
 }
@@ -59,6 +66,7 @@ impl Admin {
             notes: notes.clone(),
             asker,
             client: None,
+            sizes: BTreeMap::new(),
             seen: RefCell::new((None, Instant::now())),
         };
         admin.first_answer()?;
@@ -103,15 +111,18 @@ impl Admin {
     }
 
     fn client(&mut self) -> Result<&AdminClient<Context>, QueueError> {
-        let client = match self.client.take() {
+        let client = match self.client.take().filter(|(_, made)| made.elapsed() < CLIENT_KEPT) {
             Some(client) => client,
-            None => self
-                .settings
-                .administering()
-                .create_with_context(Context::new(&self.notes))
-                .map_err(|error| faults::of(&error, &self.settings.url_of("")))?,
+            None => {
+                let client = self
+                    .settings
+                    .administering()
+                    .create_with_context(Context::new(&self.notes))
+                    .map_err(|error| faults::of(&error, &self.settings.url_of("")))?;
+                (client, Instant::now())
+            }
         };
-        Ok(self.client.insert(client))
+        Ok(&self.client.insert(client).0)
     }
 
     /// Makes a topic; returns once all its partitions can be used.
@@ -266,13 +277,16 @@ impl Admin {
     /// Largest record that a topic takes.
     pub(super) fn message_size(&mut self, name: &str) -> Result<u64, QueueError> {
         let resource = ResourceSpecifier::Topic(name);
-        let told = block_on(self.client()?.describe_configs([&resource], &options()), ANSWER_MAX);
+        let options = AdminOptions::new().request_timeout(Some(SETTING_MAX));
+        let told = block_on(self.client()?.describe_configs([&resource], &options), SETTING_MAX);
         // Whoever may not ask finds out when sending.
         let size = told.ok().and_then(|told| {
             let config = told.into_iter().next()?.ok()?;
             config.get("max.message.bytes")?.value.as_ref()?.parse().ok()
         });
-        Ok(size.unwrap_or(MESSAGE_SIZE).min(RECORD_MAX))
+        let size = size.unwrap_or(MESSAGE_SIZE).min(RECORD_MAX);
+        self.sizes.insert(name.to_owned(), size);
+        Ok(size)
     }
 
     /// One topic.
@@ -283,7 +297,10 @@ impl Admin {
         if !self.exists(name)? {
             return Err(QueueError::NoSuchQueue);
         }
-        let message_size = self.message_size(name)?;
+        let message_size = match self.sizes.get(name) {
+            Some(size) => *size,
+            None => self.message_size(name)?,
+        };
         let partitions = self.partitions(name)?;
         let mut stat = depth::stat(&self.settings, &self.notes, &self.asker, name, &partitions)?;
         stat.message_size = message_size;
