@@ -375,9 +375,9 @@ impl Invoker {
         }
         let Some(handing) = self.unhand(ticket) else { return Ok(()) };
         if is_void {
-            self.refused += 1;
+            self.taken_over += 1;
         }
-        if is_void && self.refused == 1 {
+        if is_void && self.taken_over == 1 {
             let id = &handing.work.event.id;
             self.log.line(&format!("{id}: another reader took it over; this settle was refused"));
         }

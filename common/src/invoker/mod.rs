@@ -106,7 +106,7 @@ pub struct Invoker {
     last_message: Instant,
     looked: Instant,
     /// Hand-offs refused since then, for another reader has what was taken.
-    refused: u64,
+    taken_over: u64,
     taken: u64,
     tally: Tally,
     log: Log,
@@ -169,7 +169,7 @@ impl Invoker {
             until,
             last_message: Instant::now(),
             looked: Instant::now(),
-            refused: 0,
+            taken_over: 0,
             taken: 0,
             tally: Tally::default(),
             log,
@@ -196,6 +196,7 @@ impl Invoker {
             self.log.line(&said);
         }
         self.take_leave();
+        self.tell_of_taken_over();
         self.log.flush();
         match ended {
             // Whoever read our output has seen enough: not an error.
@@ -325,12 +326,16 @@ impl Invoker {
             (looked, _) => looked?,
         };
         notices.iter().for_each(|notice| self.log.line(notice));
-        // The first of them was told.
-        if let more @ 1.. = std::mem::take(&mut self.refused).saturating_sub(1) {
-            self.log.line(&format!("{more} more were taken over by other readers"));
-        }
+        self.tell_of_taken_over();
         self.served.iter_mut().for_each(|served| served.look = true);
         Ok(())
+    }
+
+    /// Hand-offs that were refused since the last time; the first was told.
+    fn tell_of_taken_over(&mut self) {
+        if let more @ 1.. = std::mem::take(&mut self.taken_over).saturating_sub(1) {
+            self.log.line(&format!("{more} more were taken over by other readers"));
+        }
     }
 
     fn sleep(&self) -> Duration {

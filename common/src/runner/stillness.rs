@@ -11,6 +11,9 @@ const MOVING: Duration = Duration::from_secs(1);
 /// takes long when a broker has died, and replies wait meanwhile.
 const ASKING_SHARE: u32 = 10;
 
+/// They are never left alone for longer.
+const PAUSE_MAX: Duration = Duration::from_secs(20);
+
 /// See the module.
 pub(super) struct Stillness {
     /// Queues of the run, with the connection of each.
@@ -46,9 +49,10 @@ impl Stillness {
         }
         // Asking a broker takes time; while replies come there is no need.
         let is_still = self.last_reply.elapsed() >= MOVING && self.is_empty(desk)?;
-        self.ask_again = Instant::now() + ASKING_SHARE * began.elapsed();
         if !is_still {
             self.since = None;
+            let pause = (ASKING_SHARE * began.elapsed()).min(PAUSE_MAX);
+            self.ask_again = Instant::now() + pause;
             return Ok(false);
         }
         Ok(self.since.get_or_insert_with(Instant::now).elapsed() >= self.enough)

@@ -59,6 +59,8 @@ struct Batch {
     /// The keys of the script, to know what an answer is about.
     keys: Vec<String>,
     packed: Vec<u8>,
+    /// Whether queues without room were tried with it.
+    tries_full: bool,
     is_sent: bool,
     /// The answer, while replicas are waited for.
     answer: Option<String>,
@@ -114,7 +116,7 @@ impl Outbox {
         if let Some(next) = self.next.take() {
             self.number -= 1;
             // Room that it was made for is not used.
-            self.tries_full = true;
+            self.tries_full |= next.tries_full;
             next.items.into_iter().rev().for_each(|item| self.pending.push_front(item));
         }
     }
@@ -214,6 +216,7 @@ impl RedisConnection {
             return None;
         }
         let mut outbox = std::mem::take(&mut self.outbox);
+        let tries_full = outbox.tries_full;
         let items = outbox.next_items(|settlement| self.place_of(settlement));
         self.outbox = outbox;
         if items.is_empty() {
@@ -230,7 +233,7 @@ impl RedisConnection {
             }
         };
         self.outbox.sent_keys.extend(keys.first().cloned());
-        Some(Batch { items, keys, packed, is_sent: false, answer: None })
+        Some(Batch { items, keys, packed, tries_full, is_sent: false, answer: None })
     }
 
     /// Where a hand-off's keys are in a cluster; elsewhere all is one place.
@@ -295,7 +298,7 @@ impl RedisConnection {
 
     fn finish_batch(&mut self, answer: &str) {
         let Some(batch) = self.outbox.under_way.take() else { return };
-        let (count, mut stuck) = (batch.items.len(), Vec::new());
+        let mut stuck = Vec::new();
         for (item, code) in batch.items.into_iter().zip(answer.split(',')) {
             let (kind, about) = code.split_at(code.len().min(1));
             // What the answer is about: the number of a key, from 1.
@@ -332,9 +335,6 @@ impl RedisConnection {
         if !stuck.is_empty() {
             self.listen_for_room();
             self.outbox.unpack_next();
-            // What was done in the same batch may have made that room, and
-            // nobody is told of it who was not listening yet.
-            self.outbox.tries_full |= stuck.len() < count;
         }
         stuck.into_iter().rev().for_each(|item| self.outbox.pending.push_front(item));
         self.send_when_worth();
@@ -408,4 +408,26 @@ fn lack(said: &str) -> String {
 /// Where the answer to a sender's last batch is kept.
 fn sent_key(stream: &str, sender: &str) -> String {
     beside(stream, &format!("sent.{sender}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(tries_full: bool) -> Batch {
+        let (items, keys, packed) = (vec![Settlement::default()], Vec::new(), Vec::new());
+        Batch { items, keys, packed, tries_full, is_sent: false, answer: None }
+    }
+
+    /// Queues without room are tried again only if that batch was to do so:
+    /// else what waits for them would go out again at once, before all others.
+    #[test]
+    fn a_batch_that_came_back_gives_back_what_it_used_up() {
+        for tried in [false, true] {
+            let next = Some(next(tried));
+            let mut outbox = Outbox { number: 1, next, ..Outbox::default() };
+            outbox.unpack_next();
+            assert_eq!((outbox.pending.len(), outbox.tries_full), (1, tried));
+        }
+    }
 }
