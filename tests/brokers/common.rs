@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long something that was started may take until it shows.
-pub const PATIENCE_SECS: u64 = 90;
+pub const PATIENCE_SECS: u64 = 150;
 
 /// A sandbox and the broker that its queues are on. Scripts have the broker's
 /// URL as `$U` and the name of a run that nobody else has as `$R`.
@@ -57,7 +57,8 @@ impl Place {
 
     /// Waits until this holds.
     pub fn until(&self, what: &str, is: impl FnMut() -> bool) {
-        assert!(self.sandbox.until(PATIENCE_SECS, is), "it took too long: {what}");
+        let said = || ["one.err", "two.err", "run.err"].map(|file| self.text(file));
+        assert!(self.sandbox.until(PATIENCE_SECS, is), "it took too long: {what}\n{:?}", said());
     }
 
     /// Waits until a file has so many lines.

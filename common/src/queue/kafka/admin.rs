@@ -172,7 +172,7 @@ impl Admin {
         }
         let done = block_on(self.client()?.create_topics([&topic], &options()), CHANGE_MAX);
         one_result(done, &url)?;
-        self.forget_seen(name);
+        self.forget_seen();
         self.wait_until(name, |topic| {
             let ready = |topic: &MetadataTopic| {
                 topic.error().is_none()
@@ -200,7 +200,7 @@ impl Admin {
             // Its progress went with the topic; a group with members stays.
             let _ = block_on(client.delete_groups(&[group.as_str()], &options()), ANSWER_MAX);
         }
-        self.forget_seen(name);
+        self.forget_seen();
         self.wait_until(name, |topic| {
             topic.is_none_or(|topic| {
                 let code = topic.error().map(RDKafkaErrorCode::from);
@@ -270,35 +270,23 @@ impl Admin {
         self.exists(name).unwrap_or(true)
     }
 
-    fn forget_seen(&mut self, name: &str) {
+    fn forget_seen(&self) {
         self.seen.borrow_mut().0 = None;
-        self.sizes.remove(name);
     }
 
     /// Largest record that a topic takes.
     pub(super) fn message_size(&mut self, name: &str) -> Result<u64, QueueError> {
-        if let Some(size) = self.ask_size(name, SETTING_MAX)? {
-            return Ok(size);
-        }
-        // The client may wait for a controller that is dead.
-        self.client = None;
-        Ok(self.ask_size(name, ANSWER_MAX)?.unwrap_or(MESSAGE_SIZE))
-    }
-
-    /// None: nobody answered.
-    fn ask_size(&mut self, name: &str, max: Duration) -> Result<Option<u64>, QueueError> {
         let resource = ResourceSpecifier::Topic(name);
-        let options = AdminOptions::new().request_timeout(Some(max));
-        let told = block_on(self.client()?.describe_configs([&resource], &options), max);
-        let Ok(told) = told else { return Ok(None) };
-        let size = told.into_iter().next().and_then(|config| {
-            let config = config.ok()?;
+        let options = AdminOptions::new().request_timeout(Some(SETTING_MAX));
+        let told = block_on(self.client()?.describe_configs([&resource], &options), SETTING_MAX);
+        // Whoever may not ask finds out when sending.
+        let size = told.ok().and_then(|told| {
+            let config = told.into_iter().next()?.ok()?;
             config.get("max.message.bytes")?.value.as_ref()?.parse().ok()
         });
-        // Whoever may not ask finds out when sending.
         let size = size.unwrap_or(MESSAGE_SIZE).min(RECORD_MAX);
         self.sizes.insert(name.to_owned(), size);
-        Ok(Some(size))
+        Ok(size)
     }
 
     /// One topic.
@@ -311,7 +299,7 @@ impl Admin {
         }
         let message_size = match self.sizes.get(name) {
             Some(size) => *size,
-            None => self.ask_size(name, SETTING_MAX)?.unwrap_or(MESSAGE_SIZE),
+            None => self.message_size(name)?,
         };
         let partitions = self.partitions(name)?;
         let mut stat = depth::stat(&self.settings, &self.notes, &self.asker, name, &partitions)?;
