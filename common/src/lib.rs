@@ -2,6 +2,7 @@
 //! below it here:
 //!
 //! - `trigger`, `runner`: the jobs of whole tools
+//! - `look`: messages as people see them, without taking them
 //! - `transfer`, `invoker`: loops that move events, without and with a function
 //! - `cli`: the edge all tools share
 //! - `worker`: how a function is kept and called
@@ -9,6 +10,7 @@
 //! - `queue`: the middleware abstraction and a folder for each middleware
 //! - `http`: HTTP/1.1 in the loop of a tool
 //! - `event`: the message
+//! - `jq`: programs in jq that see one event alone
 //! - `load`: when messages are sent under a measured load
 //! - `stats`: latencies, medians, ratios, the record of a measurement
 //! - `poll`, `signals`, `clock`, `units`, `error`, `exit`, `limits`
@@ -23,8 +25,10 @@ pub mod exit;
 pub mod http;
 pub mod invoker;
 pub mod journal;
+pub mod jq;
 pub mod limits;
 pub mod load;
+pub mod look;
 pub mod poll;
 pub mod queue;
 pub mod runner;

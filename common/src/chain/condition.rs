@@ -3,38 +3,13 @@
 
 use super::model::{Chain, Rule};
 use crate::event::{Body, Event, MediaKind, Show, media_kind, print_envelope};
+use crate::jq::{self, Program, Val};
 use crate::limits;
-use jaq_core::compile::{Compiler, Filter};
-use jaq_core::load::{Arena, File, Loader};
-use jaq_core::{Ctx, Native, Vars, data::JustLut, unwrap_valr};
-use jaq_json::{Val, read};
-
-type Compiled = Filter<Native<JustLut<Val>>>;
-
-/// Names that would reach outside the event.
-const FORBIDDEN: [&str; 13] = [
-    "input",
-    "inputs",
-    "env",
-    "now",
-    "debug",
-    "debug_empty",
-    "stderr",
-    "stderr_empty",
-    "halt",
-    "halt_error",
-    "localtime",
-    "strflocaltime",
-    "input_filename",
-];
-
-/// Deepest nesting of a body that a condition is judged on.
-const DEPTH_MAX: usize = 1_000;
 
 /// The conditions of a chain's rules, compiled.
 pub struct Conditions {
     /// One for each rule that has a `when`.
-    compiled: Vec<Option<Compiled>>,
+    compiled: Vec<Option<Program>>,
     uses_event: Vec<bool>,
     needs_body: Vec<bool>,
 }
@@ -54,13 +29,14 @@ pub struct ConditionError {
 /// # Errors
 /// What is wrong with it, in words.
 pub fn check(text: &str) -> Result<(), String> {
-    compile(text).map(drop)
+    Program::compile(text).map(drop)
 }
 
 impl Conditions {
     /// Compiles the conditions of a chain, which `load` has checked.
     pub fn of(chain: &Chain) -> Self {
-        let compiled = |rule: &Rule| rule.when.as_deref().and_then(|text| compile(text).ok());
+        let compiled =
+            |rule: &Rule| rule.when.as_deref().and_then(|text| Program::compile(text).ok());
         let needs = |rule: &Rule| rule.when.as_deref().is_some_and(needs_body);
         let uses = |rule: &Rule| rule.when.as_deref().is_some_and(|text| text.contains("$event"));
         Self {
@@ -100,22 +76,12 @@ impl Conditions {
                 None => false,
                 Some(filter) => {
                     before(*index);
-                    first_is_true(filter, &body, &envelope).map_err(|cause| fail(*index, cause))?
+                    let holds = filter.holds(body.clone(), envelope.clone());
+                    holds.map_err(|cause| fail(*index, cause))?
                 }
             });
         }
         Ok(holds)
-    }
-}
-
-fn first_is_true(filter: &Compiled, body: &Val, envelope: &Val) -> Result<bool, String> {
-    let vars = Vars::new([envelope.clone()]);
-    let ctx = Ctx::<JustLut<Val>>::new(&filter.lut, vars);
-    let first = filter.id.run((ctx, body.clone())).map(unwrap_valr).next();
-    match first {
-        None => Ok(false),
-        Some(Ok(value)) => Ok(!matches!(value, Val::Null | Val::Bool(false))),
-        Some(Err(error)) => Err(error.to_string()),
     }
 }
 
@@ -130,10 +96,7 @@ fn body_value(event: &Event) -> Result<Val, String> {
         return Ok(Val::Null);
     };
     Ok(match media_kind(event.content_type.as_deref()) {
-        MediaKind::Json if depth(&bytes) > DEPTH_MAX => {
-            return Err(format!("the body is nested deeper than {DEPTH_MAX}"));
-        }
-        MediaKind::Json => read::parse_single(&bytes).unwrap_or(Val::Null),
+        MediaKind::Json => jq::parse(&bytes)?,
         MediaKind::Other => match std::str::from_utf8(&bytes) {
             Ok(text) => Val::from(text.to_owned()),
             Err(_) => Val::Null,
@@ -166,82 +129,13 @@ fn needs_body(condition: &str) -> bool {
     false
 }
 
-/// How deep JSON is nested; its parser for conditions calls itself for each level.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in json {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'[' | b'{') => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 /// The envelope without its data, as a JSON value.
 fn event_value(event: &Event) -> Val {
     let bare = Event { body: None, control: None, ..event.clone() };
     let mut line = Vec::new();
     // Without a body there is nothing that could fail to be read.
     let _ = print_envelope(&bare, Show::default(), &mut line);
-    read::parse_single(&line).unwrap_or(Val::Null)
-}
-
-fn compile(text: &str) -> Result<Compiled, String> {
-    let allowed = |name: &str| !FORBIDDEN.contains(&name);
-    let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
-    let arena = Arena::default();
-    let modules = Loader::new(defs.filter(|def| allowed(def.name)))
-        .load(&arena, File { code: text, path: () })
-        .map_err(|errors| {
-            first_error(text, errors.into_iter().map(|(_, error)| load_error(error)))
-        })?;
-    Compiler::default()
-        .with_funs(funs.filter(|fun| allowed(fun.0)))
-        .with_global_vars(["$event"])
-        .compile(modules)
-        .map_err(|errors| {
-            let undefined = errors.into_iter().flat_map(|(_, undefined)| undefined);
-            first_error(text, undefined.map(|(name, kind)| unknown(name, kind.as_str())))
-        })
-}
-
-fn unknown(name: &str, kind: &str) -> String {
-    if FORBIDDEN.contains(&name) {
-        format!("`{name}` is not allowed: a condition sees the event alone")
-    } else {
-        format!("unknown {kind} `{name}`")
-    }
-}
-
-fn first_error(text: &str, errors: impl Iterator<Item = String>) -> String {
-    let first = errors.into_iter().next().unwrap_or_else(|| "it does not compile".to_owned());
-    format!("bad jq `{text}`: {first}")
-}
-
-fn load_error(error: jaq_core::load::Error<&str>) -> String {
-    use jaq_core::load::Error as E;
-    let near = |found: &str| match found.chars().take(20).collect::<String>() {
-        found if found.is_empty() => "at its end".to_owned(),
-        found => format!("near `{found}`"),
-    };
-    match error {
-        E::Io(errors) => errors.into_iter().next().map_or_else(String::new, |(_, error)| error),
-        E::Lex(errors) => errors.first().map_or_else(String::new, |(expected, found)| {
-            format!("{} expected {}", expected.as_str(), near(found))
-        }),
-        E::Parse(errors) => errors.first().map_or_else(String::new, |(expected, found)| {
-            format!("{} expected {}", expected.as_str(), near(found))
-        }),
-    }
+    jq::parse(&line).unwrap_or(Val::Null)
 }
 
 #[cfg(test)]
@@ -250,8 +144,7 @@ mod tests {
 
     fn holds(condition: &str, content_type: &str, body: &[u8]) -> Result<bool, String> {
         let event = Event::bare("i".into(), "s".into(), content_type, body.to_vec());
-        let filter = compile(condition)?;
-        first_is_true(&filter, &body_value(&event)?, &event_value(&event))
+        Program::compile(condition)?.holds(body_value(&event)?, event_value(&event))
     }
 
     #[test]
