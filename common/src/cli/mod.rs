@@ -1,8 +1,10 @@
 //! What all tools share at their edge: how they talk, what they print, how
 //! they end.
 
+pub mod confirm;
 pub mod generate;
 pub mod log;
 pub mod main;
+pub mod meter;
 pub mod shared;
 pub mod table;

@@ -4,7 +4,7 @@ use crate::error::{Failure, Result};
 use crate::queue::{Connection, MIDDLEWARES, QueueStat, table_rows};
 use crate::units::show_size;
 use serde_json::{Value, json};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use tabled::builder::Builder;
 use tabled::settings::{Padding, Style};
 
@@ -121,6 +121,12 @@ pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 
 fn print_lines(values: impl Iterator<Item = Value>) -> Result<()> {
     print(&values.fold(String::new(), |text, value| text + &value.to_string() + "\n"))
+}
+
+/// Width of the terminal, when stdout is one.
+pub fn width() -> Option<usize> {
+    let size = ratatui::crossterm::terminal::size().ok()?;
+    std::io::stdout().is_terminal().then_some(usize::from(size.0)).filter(|width| *width > 0)
 }
 
 /// Prints on stdout; a reader that has seen enough is no error.

@@ -17,6 +17,7 @@ pub mod pipe;
 pub mod redis;
 mod spec;
 mod url;
+mod view;
 
 pub use capability::{Capabilities, Flaws, Waiting, WhenFull, table_rows};
 pub use desk::{Desk, Handed, Handoff, Port};
@@ -25,6 +26,7 @@ pub use gather::Gathered;
 pub use middleware::{MIDDLEWARES, Middleware, connect, find};
 pub use spec::{Granted, Order, QueueSpec, QueueStat, run_of};
 pub use url::{QueueUrl, UrlError};
+pub use view::{Places, Position, Range, Seen, View, view};
 
 use crate::error::Failure;
 use crate::event::Event;
@@ -139,6 +141,18 @@ pub trait Connection {
     /// # Errors
     /// There is none, or it is not ours.
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError>;
+
+    /// Looks at a queue; see [`View`].
+    ///
+    /// # Errors
+    /// There is none, the position cannot be found, or this middleware cannot.
+    fn view(&mut self, name: &str, _range: &Range) -> Result<Box<dyn View>, QueueError> {
+        let url = self.url_of(name);
+        Err(QueueError::Refused {
+            what: format!("{}: messages can only be taken", self.capabilities().scheme),
+            alternative: format!("faas-queue get --hold 10s {url}"),
+        })
+    }
 
     /// Opens a queue to send to.
     ///

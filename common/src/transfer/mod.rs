@@ -2,20 +2,30 @@
 //! a trigger does, and `put` and `get`. The order is kept, and what is taken
 //! is settled only after it has arrived.
 
+mod copier;
+mod edit;
+mod journal;
+mod mover;
+mod state;
+mod viewed;
 mod window;
 
+pub use copier::Copier;
+pub use edit::Edit;
+pub use journal::{CopyJournal, Origin};
+pub use mover::{Mover, strip};
+pub use viewed::Viewed;
 pub use window::Window;
 
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::exit::Exit;
-use crate::limits::{
-    ANSWER_MAX_MS, DRAIN_MAX_MS, IDLE_LOOK_MS, UNDER_WAY_BYTES_MAX, UNDER_WAY_MAX,
-};
+use crate::limits::{ANSWER_MAX_MS, DRAIN_MAX_MS, IDLE_LOOK_MS};
 use crate::poll::{Interest, Poller};
 use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
 use crate::signals::Signals;
+use state::State;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -33,6 +43,8 @@ pub struct Until {
     pub count: Option<u64>,
     /// When no event could be moved for this long. Zero: what is there now.
     pub timeout: Option<Duration>,
+    /// After so many were taken, also those that are kept.
+    pub looked: Option<u64>,
 }
 
 /// How a transfer ended.
@@ -42,6 +54,8 @@ pub struct Report {
     pub moved: u64,
     /// Records that were no events, or could not be written.
     pub bad: u64,
+    /// Messages that were not settled.
+    pub kept: u64,
     /// What ended it.
     pub end: End,
 }
@@ -77,6 +91,25 @@ pub enum Step {
     Send(Vec<(Port, Event)>),
     /// It is no event: it was dealt with, settle it.
     Bad(Vec<(Port, Event)>),
+    /// It is not meant: settle it, and do not count it.
+    Skip,
+    /// Send these, and give it back in the end.
+    Keep(Vec<(Port, Event)>),
+}
+
+impl Step {
+    /// What is sent, whether that counts, and whether what was taken is kept.
+    fn parts(self) -> (Vec<(Port, Event)>, bool, bool) {
+        match self {
+            Self::Send(outputs) => (outputs, true, false),
+            Self::Bad(outputs) => (outputs, false, false),
+            Self::Skip => (Vec::new(), false, false),
+            Self::Keep(outputs) => {
+                let counts = !outputs.is_empty();
+                (outputs, counts, true)
+            }
+        }
+    }
 }
 
 /// A step that sends every event on to `to`. One that is damaged goes too,
@@ -135,10 +168,11 @@ impl Transfer {
                 .add(window, WINDOW, Interest::Read)
                 .map_err(|error| Failure::io("wait for", "ends of invocations", &error))?;
         }
-        let mut report = Report { moved: 0, bad: 0, end: End::Done };
+        let mut report = Report { moved: 0, bad: 0, kept: 0, end: End::Done };
         let mut state = State {
             last: Instant::now(),
             taken: 0,
+            looked: 0,
             arrived: 0,
             is_news: false,
             waits_for: None,
@@ -167,6 +201,41 @@ impl Transfer {
         Ok(report)
     }
 
+    /// Keeps what was not settled from others for so long, or until a signal
+    /// comes, which is returned.
+    ///
+    /// # Errors
+    /// The middleware is gone.
+    pub fn hold(&mut self, most: Duration) -> Result<Option<i32>> {
+        let begin = Instant::now();
+        let failed = |error: QueueError| error.failure("hold", &self.doing.1);
+        let mut signals =
+            Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
+        self.poller
+            .add(&signals, SIGNALS, Interest::Read)
+            .map_err(|error| Failure::io("wait for", "signals", &error))?;
+        self.desk.listen(self.from, false).map_err(failed)?;
+        let mut ready = Vec::new();
+        while begin.elapsed() < most {
+            let left = most.saturating_sub(begin.elapsed());
+            let sleep = left.min(Duration::from_millis(IDLE_LOOK_MS));
+            let woken = self.poller.wait(sleep, &mut ready);
+            woken.map_err(|error| Failure::io("wait for", "time", &error))?;
+            for one in ready.drain(..) {
+                if self.desk.owns(one.token) {
+                    self.desk.on_ready(one);
+                }
+            }
+            if let Some(signal) = signals.next() {
+                return Ok(Some(signal));
+            }
+            self.desk.flush().map_err(failed)?;
+            self.desk.advance().map_err(failed)?;
+            self.desk.look_after().map_err(failed)?;
+        }
+        Ok(None)
+    }
+
     fn turn(
         &mut self,
         state: &mut State,
@@ -178,13 +247,17 @@ impl Transfer {
         while state.may_send() {
             let Some(taken) = state.batch.pop_front() else { break };
             let receipt = (self.from.connection, taken.receipt);
-            let (outputs, good) = match step(taken)? {
-                Step::Send(outputs) => (outputs, true),
-                Step::Bad(outputs) => (outputs, false),
-            };
-            report.bad += u64::from(!good);
+            let step = step(taken)?;
+            report.bad += u64::from(matches!(step, Step::Bad(_)));
+            let (outputs, good, is_kept) = step.parts();
+            if is_kept {
+                report.kept += 1;
+                // What is only left where it is does not use up the count.
+                state.taken -= u64::from(!good);
+            }
             let size = outputs.iter().map(|(_, event)| event.body_len()).sum();
-            match self.desk.hand_over(Handoff { taken: Some(receipt), outputs })? {
+            let taken = Some(receipt).filter(|_| !is_kept);
+            match self.desk.hand_over(Handoff { taken, outputs })? {
                 Handed::Done => state.push(None, good, 0),
                 Handed::Later(ticket) => {
                     state.push(Some(ticket), good, size);
@@ -204,6 +277,8 @@ impl Transfer {
     /// Takes the next batch; `false` when the transfer is over.
     fn take(&mut self, state: &mut State, report: &mut Report) -> std::result::Result<bool, Fault> {
         let left = self.until.count.map_or(u64::MAX, |count| count.saturating_sub(state.taken));
+        let looked = self.until.looked.map_or(u64::MAX, |most| most.saturating_sub(state.looked));
+        let left = left.min(looked);
         let open = self.window.as_ref().map_or(u64::MAX, |window| window.left(state.taken));
         if !state.sent.is_empty() && (state.stop.is_some() || left == 0) {
             // What is on its way arrives first.
@@ -224,6 +299,7 @@ impl Transfer {
         self.desk.receive(self.from, most, &mut taken)?;
         state.batch.extend(taken);
         state.taken += state.batch.len() as u64;
+        state.looked += state.batch.len() as u64;
         if !state.batch.is_empty() {
             return Ok(true);
         }
@@ -326,80 +402,6 @@ impl Transfer {
         state.stop = Some(signal);
         state.stopped_at.get_or_insert_with(Instant::now);
         again
-    }
-}
-
-struct State {
-    /// When an event last arrived, or the transfer began.
-    last: Instant,
-    taken: u64,
-    /// Events that have arrived, bad ones too.
-    arrived: u64,
-    /// Whether more have than were told of.
-    is_news: bool,
-    /// The hand-off that waits for room.
-    waits_for: Option<u64>,
-    /// Hand-offs in their order.
-    sent: VecDeque<Sent>,
-    /// Bytes of bodies in them.
-    bytes: u64,
-    batch: VecDeque<Taken>,
-    stop: Option<i32>,
-    stopped_at: Option<Instant>,
-    interrupted: bool,
-}
-
-/// A hand-off that has not arrived, or stands behind one that has not.
-struct Sent {
-    /// They grow; one that was done at once has that of the one before it.
-    ticket: u64,
-    /// Whether it is of a good event.
-    good: bool,
-    /// Bytes of bodies.
-    size: u64,
-    is_done: bool,
-}
-
-impl State {
-    fn may_send(&self) -> bool {
-        self.has_room() && !self.batch.is_empty()
-    }
-
-    fn may_take(&self) -> bool {
-        self.has_room() && self.batch.is_empty()
-    }
-
-    fn has_room(&self) -> bool {
-        let fits = self.sent.len() < UNDER_WAY_MAX && self.bytes < UNDER_WAY_BYTES_MAX;
-        self.waits_for.is_none() && fits
-    }
-
-    /// Remembers a hand-off; one without a ticket is done.
-    fn push(&mut self, ticket: Option<u64>, good: bool, size: u64) {
-        let last = self.sent.back().map_or(0, |sent| sent.ticket);
-        let is_done = ticket.is_none();
-        self.bytes += size;
-        self.sent.push_back(Sent { ticket: ticket.unwrap_or(last), good, size, is_done });
-    }
-
-    /// A hand-off is done, most often the first of those that were not.
-    fn finish(&mut self, ticket: u64, report: &mut Report) {
-        let place = self.sent.partition_point(|sent| sent.ticket < ticket);
-        if let Some(sent) = self.sent.get_mut(place).filter(|sent| sent.ticket == ticket) {
-            sent.is_done = true;
-        }
-        self.count(report);
-    }
-
-    /// Counts what has arrived, in order: what is told of is a line number too.
-    fn count(&mut self, report: &mut Report) {
-        while let Some(sent) = self.sent.front().filter(|sent| sent.is_done) {
-            report.moved += u64::from(sent.good);
-            self.bytes -= sent.size;
-            self.sent.pop_front();
-            self.arrived += 1;
-            self.is_news = true;
-        }
     }
 }
 

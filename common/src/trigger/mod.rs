@@ -16,7 +16,7 @@ use crate::invoker::DeadSink;
 use crate::invoker::dead::Obituary;
 use crate::queue::{Desk, Port, Taken};
 use crate::runner::places::Places;
-use crate::transfer::{Report, Step, Transfer};
+use crate::transfer::{Edit, Report, Step, Transfer, strip};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
@@ -103,6 +103,7 @@ pub struct Trigger {
     name: String,
     /// Whether what comes are dead letters.
     redrives: bool,
+    edit: Edit,
 }
 
 impl Trigger {
@@ -110,7 +111,14 @@ impl Trigger {
     /// dead letters.
     pub fn new(destination: Destination, dead: &Path, progress: Progress) -> Self {
         let name = format!("{:012x}", clock::random_u64() & 0xFFFF_FFFF_FFFF);
-        Self { destination, dead: DeadSink::file(dead), progress, name, redrives: false }
+        Self {
+            destination,
+            dead: DeadSink::file(dead),
+            progress,
+            name,
+            redrives: false,
+            edit: Edit::default(),
+        }
     }
 
     /// What comes are dead letters, to be tried once more.
@@ -119,19 +127,26 @@ impl Trigger {
         Self { redrives, ..self }
     }
 
+    /// Events get these attributes.
+    #[must_use]
+    pub fn editing(self, edit: Edit) -> Self {
+        Self { edit, ..self }
+    }
+
     /// Sends all events that come.
     ///
     /// # Errors
     /// A queue failed for good; the events handed over until then are named.
     pub fn run(self, mut transfer: Transfer) -> Result<Report> {
-        let Self { destination, mut dead, mut progress, name, redrives } = self;
+        let Self { destination, mut dead, mut progress, name, redrives, edit } = self;
         let mut number = 0;
         let said =
             RefCell::new(crate::cli::log::Log::new(transfer.log.tool(), transfer.log.is_quiet()));
         let mut accepted = 0;
         let outcome = transfer.run(
-            |taken| {
+            |mut taken| {
                 number += 1;
+                edit.apply(&mut taken.event, number);
                 if let Some(failure) = taken.failure() {
                     said.borrow_mut().failure(&failure);
                 }
@@ -193,7 +208,7 @@ fn redriven(
     said: &RefCell<crate::cli::log::Log>,
 ) -> Step {
     let start = match destination {
-        Destination::Queue(port) => return Step::Send(vec![(*port, redrive::strip(letter))]),
+        Destination::Queue(port) => return Step::Send(vec![(*port, stripped(letter))]),
         Destination::Run(start) => start,
     };
     let control = start.control(trigger, number);
@@ -206,6 +221,11 @@ fn redriven(
             Step::Bad(vec![(start.reply, redrive::kept(letter, control))])
         }
     }
+}
+
+fn stripped(mut letter: Event) -> Event {
+    strip(&mut letter);
+    letter
 }
 
 fn letter(event: Event, reason: String) -> Event {

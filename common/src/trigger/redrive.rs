@@ -4,7 +4,7 @@
 use super::RunStart;
 use crate::chain::condition::Conditions;
 use crate::chain::route;
-use crate::event::{CONTROL_PREFIX, Control, Event, Verdict};
+use crate::event::{Control, Event, Verdict};
 use crate::invoker::watchdog::Watch;
 use crate::queue::Port;
 
@@ -13,12 +13,6 @@ use crate::queue::Port;
 pub(super) struct Refusal {
     pub(super) reason: String,
     pub(super) cure: String,
-}
-
-/// A letter without what its failure added.
-pub(super) fn strip(mut letter: Event) -> Event {
-    letter.extensions.retain(|name, _| !name.starts_with(CONTROL_PREFIX));
-    letter
 }
 
 impl RunStart {
@@ -52,7 +46,7 @@ impl RunStart {
             let reason = format!("the join {join} is ahead, and its other parts are gone");
             return refuse(reason, "feed the original input");
         }
-        let event = strip(letter);
+        let event = super::stripped(letter);
         if is_output {
             return Ok(self.route_again(function, event, control));
         }

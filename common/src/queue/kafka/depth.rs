@@ -31,7 +31,7 @@ const COUNT_MAX: Duration = Duration::from_secs(3);
 /// How long leaving may take.
 const LEAVE_MAX: Duration = Duration::from_millis(500);
 /// The group of those that read a single message.
-const NOBODY: &str = "faas-nobody";
+pub(super) const NOBODY: &str = "faas-nobody";
 
 /// What waits in a topic, and who reads it.
 ///
@@ -177,7 +177,7 @@ fn left((progress, end): &(Progress, i64)) -> u64 {
 }
 
 /// First or last offsets, all asked for at once.
-fn offsets_at(
+pub(super) fn offsets_at(
     asker: &BaseConsumer<Context>,
     name: &str,
     partitions: &[i32],

@@ -26,12 +26,13 @@ mod record;
 mod settings;
 mod survey;
 mod transactor;
+mod view;
 mod writer;
 
 use super::gather::{Arrival, Gathered};
 use super::{
     Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
-    QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+    QueueUrl, Range, Receipt, Settled, Settlement, Taken, View, Waiting, WhenFull,
 };
 use crate::clock::unix_us;
 use crate::event::Event;
@@ -65,7 +66,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     waiting: Waiting::ByPartition,
     acknowledge: false,
     delayed: false,
-    peek: false,
+    peek: true,
     replay: true,
     atomic_settle: false,
     exactly_once: true,
@@ -167,6 +168,10 @@ impl Connection for KafkaConnection {
 
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
         self.admin.stat(name)
+    }
+
+    fn view(&mut self, name: &str, range: &Range) -> Result<Box<dyn View>, QueueError> {
+        view::KafkaView::begin(&self.settings, &self.notes, name, range)
     }
 
     fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {

@@ -22,12 +22,13 @@ mod scripts;
 mod settings;
 mod shapes;
 mod tls;
+mod view;
 mod wire;
 
 use super::gather::{Arrival, Gathered};
 use super::{
     Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
-    QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+    QueueUrl, Range, Receipt, Settled, Settlement, Taken, View, Waiting, WhenFull,
 };
 use crate::clock;
 use crate::event::Event;
@@ -54,7 +55,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     waiting: Waiting::Any,
     acknowledge: true,
     delayed: false,
-    peek: false,
+    peek: true,
     replay: false,
     atomic_settle: true,
     exactly_once: true,
@@ -239,6 +240,10 @@ impl Connection for RedisConnection {
 
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
         self.stat_queue(name)
+    }
+
+    fn view(&mut self, name: &str, range: &Range) -> Result<Box<dyn View>, QueueError> {
+        view::RedisView::begin(&self.settings, name, range)
     }
 
     fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {

@@ -28,10 +28,11 @@ script!(CLAIM, "claim.lua");
 script!(LEAVE, "leave.lua");
 script!(CREATE, "create.lua");
 script!(STAT, "stat.lua");
+script!(BACK, "back.lua");
 
 /// All of them: loaded whenever a connection begins.
-pub(super) static ALL: [&Script; 8] =
-    [&SETTLE, &GATHER, &JOIN, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT];
+pub(super) static ALL: [&Script; 9] =
+    [&SETTLE, &GATHER, &JOIN, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT, &BACK];
 
 impl Script {
     /// What it is called by.

@@ -1,5 +1,8 @@
 //! One function for each verb.
 
+mod look;
+mod moving;
+
 use crate::cli::{Cli, Get, Ls, New, Put, Rm, Stat, Verb};
 use faas_common::chain::Placement;
 use faas_common::cli::log::Log;
@@ -11,7 +14,7 @@ use faas_common::poll::Poller;
 use faas_common::queue::{self, Connection, Desk, Port, QueueSpec, QueueUrl};
 use faas_common::runner::places::Places;
 use faas_common::runner::{join, orphans};
-use faas_common::transfer::{self, Transfer, Until};
+use faas_common::transfer::{self, Edit, Step, Transfer, Until};
 use faas_common::trigger::{Destination, Progress, Trigger};
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,8 +26,14 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         Some(Verb::New(flags)) => new(&flags),
         Some(Verb::Ls(flags)) => ls(&flags).map_err(one),
         Some(Verb::Stat(flags)) => stat(&flags).map_err(one),
+        Some(Verb::Peek(flags)) => look::peek(&flags).map_err(one),
+        Some(Verb::Tail(flags)) => look::tail(&flags).map_err(one),
         Some(Verb::Put(flags)) => put(&flags).map_err(one),
         Some(Verb::Get(flags)) => get(&flags).map_err(one),
+        Some(Verb::Cp(flags)) => moving::cp(&flags).map_err(one),
+        Some(Verb::Mv(flags)) => moving::mv(&flags).map_err(one),
+        Some(Verb::Redrive(flags)) => moving::redrive(&flags).map_err(one),
+        Some(Verb::Purge(flags)) => moving::purge(&flags).map_err(one),
         Some(Verb::Rm(flags)) => rm(&flags),
         None => Ok(Exit::Usage),
     }
@@ -114,19 +123,26 @@ fn stat(flags: &Stat) -> Outcome {
 
 fn put(flags: &Put) -> Outcome {
     let url = named_queue(&flags.url)?;
+    let edit = Edit::new(flags.id.as_deref(), flags.key.as_deref(), &flags.headers)?;
     let (mut desk, poller) = desk()?;
     desk.fail_without_room();
     let pipe = flags.pipe.connection("/faas-queue/stdin", false);
     let from = Port { connection: desk.add(Box::new(pipe)), queue: queue::QueueId(0) };
     let mut connection = connect(&url)?;
+    if flags.delay.is_some() && !connection.capabilities().delayed {
+        let reason = format!("{}: delivers at once", url.scheme());
+        let failure = Failure::new(Exit::Usage, "delay", &flags.url, reason);
+        return Err(failure.cure("sleep before faas-queue put"));
+    }
     let queue =
         connection.open_send(url.name()).map_err(|error| error.failure("open", &flags.url))?;
     let to = Port { connection: desk.add(connection), queue };
-    let until = Until { count: None, timeout: flags.timeout };
+    let until = Until { timeout: flags.timeout, ..Until::default() };
     let log = Log::new("faas-queue", flags.quiet);
     let doing = ("put into", flags.url.clone());
     let transfer = Transfer { desk, poller, from, until, doing, log, window: None };
-    let trigger = Trigger::new(Destination::Queue(to), &flags.dead, Progress::to(None)?);
+    let trigger =
+        Trigger::new(Destination::Queue(to), &flags.dead, Progress::to(None)?).editing(edit);
     let report = trigger.run(transfer)?;
     if report.end == transfer::End::TimedOut {
         let reason = format!("no room after {} messages", report.moved);
@@ -147,11 +163,21 @@ fn get(flags: &Get) -> Outcome {
     let to = Port { connection: desk.add(Box::new(pipe)), queue: queue::QueueId(1) };
     let all = flags.timeout == Some(Duration::ZERO);
     let count = flags.count.or(if all { None } else { Some(1) });
-    let until = Until { count, timeout: flags.timeout };
+    let until = Until { count, timeout: flags.timeout, ..Until::default() };
     let log = Log::new("faas-queue", false);
     let doing = ("get from", flags.url.clone());
     let mut transfer = Transfer { desk, poller, from, until, doing, log, window: None };
-    let report = transfer.run(|taken| transfer::show(taken, to), |_| Ok(()))?;
+    let goes_back = flags.nack || flags.hold.is_some();
+    let report = transfer.run(
+        |taken| match (goes_back, transfer::show(taken, to)?) {
+            (true, Step::Send(outputs) | Step::Bad(outputs)) => Ok(Step::Keep(outputs)),
+            (_, step) => Ok(step),
+        },
+        |_| Ok(()),
+    )?;
+    if let Some(hold) = flags.hold.filter(|_| report.kept > 0) {
+        return transfer.hold(hold).map(|signal| signal.map_or(report.exit(), Exit::by_signal));
+    }
     Ok(report.exit())
 }
 

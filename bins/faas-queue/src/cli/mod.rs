@@ -1,5 +1,8 @@
 //! The flags of `faas-queue`.
 
+pub mod look;
+pub mod moving;
+
 use clap::{Args, Parser, Subcommand};
 use faas_common::cli::generate::Generate;
 use faas_common::cli::shared::{PipeFlags, duration, size};
@@ -42,10 +45,22 @@ pub enum Verb {
     Ls(Ls),
     /// Show one queue
     Stat(Stat),
+    /// Show messages and take nothing
+    Peek(look::Peek),
+    /// Show messages as they come, and take nothing
+    Tail(look::Tail),
     /// Send the events or lines on stdin
     Put(Put),
     /// Take events and print them
     Get(Get),
+    /// Copy messages to another queue; they stay where they are
+    Cp(moving::Cp),
+    /// Move messages to another queue
+    Mv(moving::Mv),
+    /// Send dead letters back to where they failed
+    Redrive(moving::Redrive),
+    /// Remove messages; the queue stays
+    Purge(moving::Purge),
     /// Remove queues and all they hold
     Rm(Rm),
 }
@@ -110,7 +125,7 @@ pub struct Stat {
 /// Flags of `put`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  seq 3 | faas-queue put mq:/jobs\n  faas-queue put -i raw mq:/images < photo.jpg"
+    after_help = "Examples:\n  seq 3 | faas-queue put mq:/jobs\n  faas-queue put -i raw mq:/images < photo.jpg\n  echo 7 | faas-queue put --id order-7 --key ann -H region=eu mq:/jobs"
 )]
 pub struct Put {
     /// The queue
@@ -122,6 +137,18 @@ pub struct Put {
     /// File for lines that are no events
     #[arg(long, value_name = "FILE", default_value = "faas-queue.dead.ndjson")]
     pub dead: PathBuf,
+    /// Id of the event; of several, the second is ID-2 and so on
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Key: what has the same one keeps its order, and on Kafka its partition
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// An attribute of the events; also source, type, time, datacontenttype
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE")]
+    pub headers: Vec<String>,
+    /// Arrive only after this long; refused where that cannot be
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub delay: Option<Duration>,
     /// Shape of stdin
     #[command(flatten)]
     pub pipe: PipeFlags,
@@ -133,7 +160,7 @@ pub struct Put {
 /// Flags of `get`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A message is settled only after it was printed.\n\nExamples:\n  faas-queue get mq:/done\n  faas-queue get -n 100 -o json mq:/done | jq .data\n  faas-queue get --timeout 0 -o lines mq:/done"
+    after_help = "A message is settled only after it was written. A line in a pipe counts as written,\neven if its reader ends before it reads it.\n\nExamples:\n  faas-queue get mq:/done\n  faas-queue get -n 100 -o json mq:/done | jq .data\n  faas-queue get --timeout 0 -o lines mq:/done\n  faas-queue get --hold 1m mq:/jobs"
 )]
 pub struct Get {
     /// The queue
@@ -145,6 +172,12 @@ pub struct Get {
     /// Give up (exit 75) when nothing came for this long; 0 takes what is there
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// Put them back at the end
+    #[arg(long)]
+    pub nack: bool,
+    /// Keep them from others for this long, then put them back
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub hold: Option<Duration>,
     /// Shape of stdout
     #[command(flatten)]
     pub pipe: PipeFlags,

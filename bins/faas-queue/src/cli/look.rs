@@ -1,0 +1,93 @@
+//! The flags of the verbs that look and take nothing.
+
+use clap::Args;
+use faas_common::cli::shared::duration;
+use faas_common::look::LookShape;
+use std::time::Duration;
+
+/// Which messages are shown, and how.
+#[derive(Debug, Args)]
+pub struct LookFlags {
+    /// Only messages whose body, id, source, type or attributes match
+    #[arg(long, value_name = "REGEX")]
+    pub grep: Option<String>,
+    /// Only messages for which this jq program says true; `.` is the event
+    #[arg(long = "where", value_name = "JQ")]
+    pub pick: Option<String>,
+    /// Print what this jq program makes of each event
+    #[arg(long, value_name = "JQ", conflicts_with_all = ["output", "template"])]
+    pub jq: Option<String>,
+    /// Print this for each message; `{{name}}` stands for an attribute,
+    /// `{{data.x}}` for a part of the body, `{{place}}`, `{{sent}}`, `{{size}}`
+    /// for what the middleware says
+    #[arg(short = 'f', long = "template", value_name = "TEMPLATE", conflicts_with = "output")]
+    pub template: Option<String>,
+    /// Shape of stdout
+    #[arg(short, long, value_enum, value_name = "SHAPE")]
+    pub output: Option<LookShape>,
+    /// Keep bodies to the byte: JSON that does not fit on a line goes as base64
+    #[arg(long)]
+    pub exact: bool,
+}
+
+/// Flags of `peek`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is taken, and no reader notices.
+
+A position is start, end, -100 (the last hundred), -5m (five minutes ago), a time
+like 2026-03-01T12:00, or what the middleware calls it: an id on Redis, OFFSET or
+PARTITION/OFFSET on Kafka; a message's own is its PLACE.
+
+Examples:
+  faas-queue peek -n3 redis://127.0.0.1/0/orders
+  faas-queue peek --at -1h --where '.data.qty > 10' kafka://127.0.0.1:9092/orders
+  faas-queue peek --at -1 -f '{{id}} {{data.qty}}\\n' redis://127.0.0.1/0/orders")]
+pub struct Peek {
+    /// The queue
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// How many
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: u64,
+    /// Where to begin
+    #[arg(long, value_name = "POSITION", default_value = "start", allow_hyphen_values = true)]
+    pub at: String,
+    /// Where to end, not counting what is there
+    #[arg(long, value_name = "POSITION", default_value = "end", allow_hyphen_values = true)]
+    pub until: String,
+    /// Which messages, and how
+    #[command(flatten)]
+    pub look: LookFlags,
+}
+
+/// Flags of `tail`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is taken, and no reader notices. On Redis a message that was settled before
+it could be looked at is not shown.
+
+Examples:
+  faas-queue tail redis://127.0.0.1/0/orders
+  faas-queue tail -o json kafka://127.0.0.1:9092/orders | jq .data
+  faas-queue tail --at -100 --grep refund kafka://127.0.0.1:9092/orders")]
+pub struct Tail {
+    /// The queue
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// End after so many
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Where to begin (see `peek --help`)
+    #[arg(long, value_name = "POSITION", default_value = "end", allow_hyphen_values = true)]
+    pub at: String,
+    /// Where to end
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// End when nothing came for this long: exit 75 if nothing came at all
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Which messages, and how
+    #[command(flatten)]
+    pub look: LookFlags,
+}

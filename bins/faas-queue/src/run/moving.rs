@@ -1,0 +1,284 @@
+//! The verbs that take messages elsewhere, or away.
+
+use super::look::position;
+use super::{Outcome, connect, desk};
+use crate::cli::moving::{Cp, Mv, Pick, Purge, Redrive};
+use faas_common::cli::confirm::{confirm, messages};
+use faas_common::cli::log::Log;
+use faas_common::cli::meter::Meter;
+use faas_common::cli::shared::named_queue;
+use faas_common::error::Failure;
+use faas_common::exit::Exit;
+use faas_common::look::Filter;
+use faas_common::queue::{self, Connection, Desk, Port, QueueError, QueueId, QueueUrl, Range};
+use faas_common::transfer::{
+    Copier, CopyJournal, End, Mover, Origin, Report, Transfer, Until, Viewed,
+};
+use std::cell::RefCell;
+use std::time::Duration;
+
+pub fn mv(flags: &Mv) -> Outcome {
+    let (from, to) = (named_queue(&flags.from)?, named_queue(&flags.to)?);
+    refuse_same(&from, &to, "move")?;
+    Task { from, to: Some(to), pick: &flags.pick, jq: flags.jq.as_deref(), strips: false }.run()
+}
+
+pub fn redrive(flags: &Redrive) -> Outcome {
+    let from = named_queue(&flags.from)?;
+    let to = match &flags.to {
+        Some(to) => named_queue(to)?,
+        None => {
+            let name = from.name().strip_suffix(".dead").ok_or_else(|| {
+                let reason = "its name does not end with .dead, so it does not say where to";
+                Failure::new(Exit::Usage, "redrive", &flags.from, reason).cure("--to URL")
+            })?;
+            from.with_name(name)
+        }
+    };
+    refuse_same(&from, &to, "redrive")?;
+    Task { from, to: Some(to), pick: &flags.pick, jq: flags.jq.as_deref(), strips: true }.run()
+}
+
+pub fn purge(flags: &Purge) -> Outcome {
+    let from = named_queue(&flags.url)?;
+    let task = Task { from, to: None, pick: &flags.pick, jq: None, strips: false };
+    let depth = task.depth()?;
+    let is_picky = flags.pick.grep.is_some() || flags.pick.pick.is_some();
+    if depth > 0 && !flags.pick.dry_run {
+        let most = flags.pick.count.map_or(depth, |count| count.min(depth));
+        let some = if is_picky { "those meant of " } else { "" };
+        let what = format!("{some}{}", messages(most));
+        if !confirm("purge", &flags.url, &what, flags.yes)? {
+            return Ok(Exit::SomeFailed);
+        }
+    }
+    task.run()
+}
+
+pub fn cp(flags: &Cp) -> Outcome {
+    let (from, to) = (named_queue(&flags.from)?, named_queue(&flags.to)?);
+    refuse_same(&from, &to, "copy")?;
+    let pick = &flags.pick;
+    let filter = Filter::new(pick.grep.as_deref(), pick.pick.as_deref(), flags.jq.as_deref())?;
+    let mut log = Log::new("faas-queue", pick.quiet);
+    let mut journal = open_journal(flags, &from, &to, &mut log)?;
+    let viewed = look_at_source(flags, &from, journal.as_ref())?;
+    if let Some(journal) = &mut journal {
+        journal.follow(viewed.places());
+    }
+    let (mut desk, poller) = desk()?;
+    let from = Port { connection: desk.add(Box::new(viewed)), queue: QueueId(0) };
+    let target = if pick.dry_run { None } else { Some(open_target(&to, &mut desk)?) };
+    let meter = Meter::new("copied", pick.count, pick.quiet);
+    let until = Until { count: pick.count, ..Until::default() };
+    let doing = ("copy to", to.to_string());
+    let told = Log::new("faas-queue", pick.quiet);
+    let mut transfer = Transfer { desk, poller, from, until, doing, log: told, window: None };
+    let said = Log::new("faas-queue", false);
+    let copier = RefCell::new(Copier { filter, to: target, journal, log: said });
+    let outcome = transfer.run(
+        |taken| copier.borrow_mut().step(taken),
+        |arrived| {
+            meter.set(arrived);
+            copier.borrow_mut().arrived(arrived)
+        },
+    );
+    meter.end();
+    if let Some(journal) = &mut copier.borrow_mut().journal {
+        journal.write()?;
+    }
+    let report = outcome?;
+    let done = if pick.dry_run { "would be copied" } else { "copied" };
+    log.line(&format!("{} {done}", messages(report.moved)));
+    Ok(report.exit())
+}
+
+/// How far an earlier copy came, where that is to be noted.
+fn open_journal(
+    flags: &Cp,
+    from: &QueueUrl,
+    to: &QueueUrl,
+    log: &mut Log,
+) -> Result<Option<CopyJournal>, Failure> {
+    let Some(path) = flags.resume.as_deref().filter(|_| !flags.pick.dry_run) else {
+        return Ok(None);
+    };
+    let (from, target) = (from.without_query().to_string(), to.without_query().to_string());
+    let mut journal = CopyJournal::open(path, Origin { from, to: target })?;
+    if journal.position().is_some() {
+        log.line(&format!("goes on behind the {} of before", messages(journal.copied())));
+    }
+    if !journal.look_at(to)? {
+        log.line(&format!("{to} cannot be looked at: it may get the last few twice"));
+    }
+    Ok(Some(journal))
+}
+
+fn look_at_source(
+    flags: &Cp,
+    from: &QueueUrl,
+    journal: Option<&CopyJournal>,
+) -> Result<Viewed, Failure> {
+    let until = (!flags.follow).then(|| position(&flags.until));
+    let at = journal.and_then(CopyJournal::position);
+    let range = Range { at: at.unwrap_or_else(|| position(&flags.at)), until };
+    let view = queue::view(from, &range);
+    let view = view.map_err(|error| match error {
+        QueueError::Refused { what, .. } => {
+            let alternative = format!("faas-queue mv {} {}", flags.from, flags.to);
+            QueueError::Refused { what, alternative }
+        }
+        other => other,
+    });
+    let view = view.map_err(|error| error.failure("copy", &flags.from))?;
+    Ok(Viewed::new(view, from.name()))
+}
+
+/// A transfer from one queue to another, or away.
+struct Task<'a> {
+    from: QueueUrl,
+    to: Option<QueueUrl>,
+    pick: &'a Pick,
+    jq: Option<&'a str>,
+    strips: bool,
+}
+
+impl Task<'_> {
+    /// What waits in the queue.
+    fn depth(&self) -> Result<u64, Failure> {
+        let mut connection = connect(&self.from)?;
+        let stat = connection.stat(self.from.name());
+        let stat = stat.map_err(|error| error.failure("look at", &self.from.to_string()))?;
+        Ok(stat.depth + if stat.readers == 0 { stat.held } else { 0 })
+    }
+
+    fn verbs(&self) -> (&'static str, &'static str) {
+        match (&self.to, self.strips) {
+            (None, _) => ("remove", "removed"),
+            (Some(_), true) => ("redrive", "redriven"),
+            (Some(_), false) => ("move", "moved"),
+        }
+    }
+
+    fn run(&self) -> Outcome {
+        let pick = self.pick;
+        let filter = Filter::new(pick.grep.as_deref(), pick.pick.as_deref(), self.jq)?;
+        let (_, done) = self.verbs();
+        let mut log = Log::new("faas-queue", pick.quiet);
+        let depth = self.depth()?;
+        if pick.dry_run {
+            let most = self.count_meant(&filter, depth)?;
+            log.line(&format!("{} would be {done}", messages(most)));
+            return Ok(Exit::Done);
+        }
+        if depth == 0 {
+            log.line(&format!("{} {done}", messages(0)));
+            return Ok(Exit::Done);
+        }
+        let (desk, poller) = desk()?;
+        let mut transfer = self.open(desk, poller, depth)?;
+        let mut mover = Mover {
+            filter,
+            to: transfer.1,
+            strips: self.strips,
+            log: Log::new("faas-queue", false),
+            failed: 0,
+        };
+        let total = pick.count.map_or(depth, |count| count.min(depth));
+        let meter = Meter::new(done, Some(total), pick.quiet);
+        let outcome = transfer.0.run(
+            |taken| mover.step(taken),
+            |arrived| {
+                meter.set(arrived);
+                Ok(())
+            },
+        );
+        meter.end();
+        let report = outcome?;
+        log.line(&said(&report, done, mover.failed));
+        let exit = if report.end == End::TimedOut { Exit::Done } else { report.exit() };
+        Ok(if mover.failed > 0 { exit.worst(Exit::SomeFailed) } else { exit })
+    }
+
+    /// The transfer, and where it goes.
+    fn open(
+        &self,
+        mut desk: Desk,
+        poller: std::rc::Rc<faas_common::poll::Poller>,
+        depth: u64,
+    ) -> Result<(Transfer, Option<Port>), Failure> {
+        let failed = |error: queue::QueueError| error.failure("open", &self.from.to_string());
+        let mut connection = connect(&self.from)?;
+        let queue = connection.open_receive(self.from.name()).map_err(failed)?;
+        // Within one middleware a hand-off can be one step.
+        let is_one = self.to.as_ref().is_some_and(|to| to.with_name("") == self.from.with_name(""));
+        let here = match &self.to {
+            Some(to) if is_one => Some(open_send(connection.as_mut(), to)?),
+            _ => None,
+        };
+        let index = desk.add(connection);
+        let from = Port { connection: index, queue };
+        let to = match (&self.to, here) {
+            (_, Some(queue)) => Some(Port { connection: index, queue }),
+            (Some(to), None) => Some(open_target(to, &mut desk)?),
+            (None, None) => None,
+        };
+        let until =
+            Until { count: self.pick.count, timeout: Some(Duration::ZERO), looked: Some(depth) };
+        let doing = (self.verbs().0, self.from.to_string());
+        let log = Log::new("faas-queue", self.pick.quiet);
+        Ok((Transfer { desk, poller, from, until, doing, log, window: None }, to))
+    }
+
+    /// How many are meant, as far as that can be told without taking them.
+    fn count_meant(&self, filter: &Filter, depth: u64) -> Result<u64, Failure> {
+        let most = self.pick.count.unwrap_or(u64::MAX);
+        if self.pick.grep.is_none() && self.pick.pick.is_none() {
+            return Ok(depth.min(most));
+        }
+        let url = self.from.to_string();
+        let range = Range { at: queue::Position::Start, until: Some(queue::Position::End) };
+        let failed = |error: queue::QueueError| error.failure("look at", &url);
+        let mut view = queue::view(&self.from, &range).map_err(failed)?;
+        let (mut seen, mut meant) = (Vec::new(), 0);
+        while !view.is_at_end() {
+            view.next(256, Duration::from_millis(300), &mut seen).map_err(failed)?;
+            for one in seen.drain(..) {
+                meant += u64::from(filter.picks(&one.event).unwrap_or(false));
+            }
+        }
+        Ok(meant.min(most))
+    }
+}
+
+/// `12 messages moved, 3 left`.
+fn said(report: &Report, done: &str, failed: u64) -> String {
+    let left = match report.kept {
+        0 => String::new(),
+        kept => format!(", {kept} left"),
+    };
+    let failures = match failed {
+        0 => String::new(),
+        failed => format!(", {failed} of them for a failure"),
+    };
+    format!("{} {done}{left}{failures}", messages(report.moved))
+}
+
+fn refuse_same(from: &QueueUrl, to: &QueueUrl, action: &str) -> Result<(), Failure> {
+    if from.without_query() == to.without_query() {
+        let reason = "it is the queue that is read from";
+        return Err(Failure::new(Exit::Usage, action, to.to_string(), reason).cure("another queue"));
+    }
+    Ok(())
+}
+
+fn open_send(connection: &mut dyn Connection, to: &QueueUrl) -> Result<QueueId, Failure> {
+    let opened = connection.open_send(to.name());
+    opened.map_err(|error| error.failure("open", &to.to_string()))
+}
+
+fn open_target(to: &QueueUrl, desk: &mut Desk) -> Result<Port, Failure> {
+    let mut connection = connect(to)?;
+    let queue = open_send(connection.as_mut(), to)?;
+    Ok(Port { connection: desk.add(connection), queue })
+}

@@ -1,0 +1,43 @@
+//! How far something is, with its rate and the time that is left: on a
+//! terminal's stderr, and nowhere else.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// A line that moves, or nothing.
+pub struct Meter(Option<ProgressBar>);
+
+impl Meter {
+    /// Shown when stderr is a terminal and nobody asked for quiet.
+    pub fn new(doing: &str, total: Option<u64>, quiet: bool) -> Self {
+        if quiet || !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
+        let template = match total {
+            Some(_) => "{prefix} [{wide_bar}] {pos}/{len} {per_sec} {eta} left",
+            None => "{spinner} {prefix} {pos} {per_sec} {elapsed}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(doing.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(Some(bar))
+    }
+
+    /// So many are done.
+    pub fn set(&self, count: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(count);
+        }
+    }
+
+    /// Takes the line away.
+    pub fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What people see of messages: which of them, in which shape; and following
+//! a queue without taking from it.
+
+mod filter;
+mod printer;
+mod show;
+mod template;
+
+pub use filter::Filter;
+pub use printer::{LookShape, Printer};
+pub use show::{Look, look};
+pub use template::Template;

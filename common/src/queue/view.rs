@@ -1,0 +1,129 @@
+//! Looking at a queue without taking from it: for people, and for copying. A
+//! view joins no group, counts as no reader, and settles nothing.
+
+use super::{QueueError, QueueUrl};
+use crate::event::Event;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where looking begins or ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// The oldest message that is there.
+    Start,
+    /// Behind the newest message that is there now.
+    End,
+    /// So many messages before that.
+    Last(u64),
+    /// The first message of this time or later, in milliseconds since 1970.
+    Time(u64),
+    /// A message, as the middleware names it: an offset, an id.
+    Id(String),
+    /// Behind these messages, one for each lane; lanes that are not named are
+    /// read from their start.
+    Behind(Places),
+}
+
+/// The last message that was dealt with, in each lane.
+pub type Places = BTreeMap<u32, String>;
+
+/// What of a queue is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// Where it begins.
+    pub at: Position,
+    /// Where it ends, not counting what is there; none when it follows what
+    /// comes, for ever.
+    pub until: Option<Position>,
+}
+
+/// A message that was looked at.
+#[derive(Debug)]
+pub struct Seen {
+    /// Messages of one lane have an order: a partition; 0 where there is one.
+    pub lane: u32,
+    /// Its place there, as the middleware names it.
+    pub mark: String,
+    /// When it was sent, in milliseconds since 1970, as the middleware says.
+    pub time_ms: Option<u64>,
+    /// The event.
+    pub event: Event,
+    /// Why it is none.
+    pub fault: Option<String>,
+}
+
+/// A look at one queue.
+pub trait View {
+    /// Appends up to `most` messages that come next. Waits for the first of
+    /// them for `wait` at most.
+    ///
+    /// # Errors
+    /// The queue is gone, or the middleware is.
+    fn next(&mut self, most: usize, wait: Duration, into: &mut Vec<Seen>)
+    -> Result<(), QueueError>;
+
+    /// Whether nothing more will come: the end of the range was reached.
+    fn is_at_end(&self) -> bool;
+}
+
+/// Looks at a queue.
+///
+/// # Errors
+/// It is not there, the position is none of this middleware's, or the
+/// middleware cannot show what it does not give away.
+pub fn view(url: &QueueUrl, range: &Range) -> Result<Box<dyn View>, QueueError> {
+    super::connect(url)?.view(url.name(), range)
+}
+
+impl Position {
+    /// Reads `start`, `end`, `-100` (the last hundred), `-5m` (so long ago), a
+    /// time (RFC 3339, or a date), or a name of the middleware's.
+    pub fn parse(text: &str, now_ms: u64) -> Self {
+        let ago = text.strip_prefix('-');
+        if let Some(count) = ago.and_then(|text| text.parse().ok()) {
+            return Self::Last(count);
+        }
+        if let Some(ago) = ago.and_then(|text| crate::units::duration(text).ok()) {
+            let ago_ms = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+            return Self::Time(now_ms.saturating_sub(ago_ms));
+        }
+        match text {
+            "start" => Self::Start,
+            "end" => Self::End,
+            text => time_ms(text).map_or_else(|| Self::Id(text.to_owned()), Self::Time),
+        }
+    }
+}
+
+/// `2026-03-01T12:00:00Z`, with any offset; `2026-03-01` and
+/// `2026-03-01T12:00` are of the local time zone.
+fn time_ms(text: &str) -> Option<u64> {
+    let stamp: jiff::Timestamp = match text.parse() {
+        Ok(stamp) => stamp,
+        Err(_) => {
+            let local: jiff::civil::DateTime = text.parse().ok()?;
+            local.to_zoned(jiff::tz::TimeZone::system()).ok()?.timestamp()
+        }
+    };
+    u64::try_from(stamp.as_millisecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_positions() {
+        let parse = |text: &str| Position::parse(text, 1_000_000);
+        assert_eq!(parse("start"), Position::Start);
+        assert_eq!(parse("end"), Position::End);
+        assert_eq!(parse("-100"), Position::Last(100));
+        assert_eq!(parse("-5m"), Position::Time(700_000));
+        assert_eq!(parse("1970-01-01T00:00:02Z"), Position::Time(2_000));
+        assert_eq!(parse("1970-01-01T02:00:02+02:00"), Position::Time(2_000));
+        assert!(matches!(parse("2026-03-01"), Position::Time(_)));
+        for id in ["42", "3/42", "1700000000000-0"] {
+            assert_eq!(parse(id), Position::Id(id.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! How far a copy is, in a file, so that it goes on where it was ended. What
+//! had arrived and was not yet noted is known by its id, where the target can
+//! be looked at.
+
+use super::viewed::{SharedPlaces, pass};
+use crate::error::{Failure, Result};
+use crate::event::Event;
+use crate::exit::Exit;
+use crate::limits::UNDER_WAY_MAX;
+use crate::queue::{self, Places, Position, QueueUrl, Range};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Arrivals after which it is written.
+const EVERY: u64 = 500;
+/// Messages that may have arrived without being noted, with as many again that
+/// others sent meanwhile.
+const DOUBTED: usize = 2 * (UNDER_WAY_MAX + EVERY as usize);
+/// How long looking for them may wait for one.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// What is copied, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The queue it comes from.
+    pub from: String,
+    /// The queue it goes to.
+    pub to: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    origin: Origin,
+    copied: u64,
+    behind: Places,
+}
+
+/// See the module.
+pub struct CopyJournal {
+    path: PathBuf,
+    record: Record,
+    places: Option<SharedPlaces>,
+    /// Arrivals of this process, and how many of them were noted.
+    arrived: u64,
+    noted: u64,
+    /// What the target has already, of those that may be there.
+    there: HashSet<(String, String)>,
+    doubted: usize,
+}
+
+impl CopyJournal {
+    /// Reads the file, or begins one.
+    ///
+    /// # Errors
+    /// It cannot be read, is none of ours, or is of another copy.
+    pub fn open(path: &Path, origin: Origin) -> Result<Self> {
+        let fail =
+            |why: String| Failure::new(Exit::Usage, "resume", path.display().to_string(), why);
+        let record = match std::fs::read(path) {
+            Ok(text) => {
+                let record: Record = serde_json::from_slice(&text)
+                    .map_err(|error| fail(format!("it is no note of a copy: {error}")))?;
+                if record.origin != origin {
+                    let Origin { from, to } = &record.origin;
+                    return Err(fail(format!("it is of a copy from {from} to {to}"))
+                        .cure("another file, or that copy"));
+                }
+                record
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Record { origin, copied: 0, behind: Places::new() }
+            }
+            Err(error) => return Err(Failure::io("read", path.display().to_string(), &error)),
+        };
+        let (there, path) = (HashSet::new(), path.to_owned());
+        Ok(Self { path, record, places: None, arrived: 0, noted: 0, there, doubted: 0 })
+    }
+
+    /// Where to go on; none at the very beginning.
+    pub fn position(&self) -> Option<Position> {
+        let is_begun = !self.record.behind.is_empty();
+        is_begun.then(|| Position::Behind(self.record.behind.clone()))
+    }
+
+    /// Copied before this process began.
+    pub fn copied(&self) -> u64 {
+        self.record.copied
+    }
+
+    /// Looks at what the target has lately got. A target that cannot be looked
+    /// at may get the last few twice; `false` then.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn look_at(&mut self, target: &QueueUrl) -> Result<bool> {
+        if self.position().is_none() {
+            return Ok(true);
+        }
+        let failed = |error: queue::QueueError| error.failure("look at", &target.to_string());
+        let range = Range { at: Position::Last(DOUBTED as u64), until: Some(Position::End) };
+        let mut view = match queue::view(target, &range) {
+            Ok(view) => view,
+            Err(queue::QueueError::Refused { .. }) => return Ok(false),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut seen = Vec::new();
+        while !view.is_at_end() {
+            view.next(1_000, WAIT, &mut seen).map_err(failed)?;
+            let ids = seen.drain(..).map(|seen| (seen.event.source, seen.event.id));
+            self.there.extend(ids);
+        }
+        self.doubted = DOUBTED;
+        Ok(true)
+    }
+
+    /// Whether the target has this event already.
+    pub fn is_there(&mut self, event: &Event) -> bool {
+        if self.doubted == 0 {
+            return false;
+        }
+        self.doubted -= 1;
+        self.there.contains(&(event.source.clone(), event.id.clone()))
+    }
+
+    /// From where messages come.
+    pub fn follow(&mut self, places: SharedPlaces) {
+        self.places = Some(places);
+    }
+
+    /// Notes that so many messages have arrived since this process began.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn arrived(&mut self, arrived: u64) -> Result<()> {
+        if let Some(places) = &self.places {
+            pass(places, arrived - self.arrived, &mut self.record.behind);
+        }
+        self.record.copied += arrived - self.arrived;
+        self.arrived = arrived;
+        if self.arrived - self.noted >= EVERY { self.write() } else { Ok(()) }
+    }
+
+    /// Writes how far it is; a reader sees the old text or the new one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&mut self) -> Result<()> {
+        let text = serde_json::to_vec(&self.record).unwrap_or_default();
+        let new = self.path.with_extension("next");
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path));
+        written.map_err(|error| Failure::io("write", self.path.display().to_string(), &error))?;
+        self.noted = self.arrived;
+        Ok(())
+    }
+}
