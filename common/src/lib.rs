@@ -10,6 +10,7 @@
 //! - `queue`: the middleware abstraction and a folder for each middleware
 //! - `http`: HTTP/1.1 in the loop of a tool
 //! - `event`: the message
+//! - `config`: the configuration file, profiles and their passwords
 //! - `jq`: programs in jq that see one event alone
 //! - `load`: when messages are sent under a measured load
 //! - `stats`: latencies, medians, ratios, the record of a measurement
@@ -18,6 +19,7 @@
 pub mod chain;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod dial;
 pub mod error;
 pub mod event;

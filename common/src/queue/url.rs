@@ -1,5 +1,6 @@
 //! Where a queue is, as people write it.
 
+use crate::config::{self, ConfigError};
 use std::fmt;
 
 /// The address of a queue, or of a whole middleware.
@@ -53,6 +54,9 @@ pub enum UrlError {
     /// A name the middleware cannot have.
     #[error("{0}")]
     Name(&'static str),
+    /// A profile that there is not, or a configuration that cannot be read.
+    #[error(transparent)]
+    Profile(#[from] ConfigError),
 }
 
 impl UrlError {
@@ -61,6 +65,7 @@ impl UrlError {
         match self {
             Self::NoScheme(text) if text.starts_with('/') => format!("mq:{text}"),
             Self::NoScheme(text) => format!("mq:/{text}"),
+            Self::Profile(error) => error.cure.clone(),
             Self::NoServer(scheme) => format!("{scheme}://127.0.0.1/..."),
             Self::Password(scheme) => {
                 let tool = if scheme == "kafka" { "KAFKA" } else { "REDIS" };
@@ -75,13 +80,23 @@ impl UrlError {
 }
 
 impl QueueUrl {
-    /// Reads `-`, `mq:/name`, `scheme://host/name` or a bare `mq:`.
+    /// Reads `-`, `mq:/name`, `scheme://host/name`, a bare `mq:`, or
+    /// `@profile/name`, for which the configuration is read.
     ///
     /// # Errors
     /// [`UrlError`] with the nearest thing that would be right.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         if text == "-" {
             return Ok(Self::Pipe);
+        }
+        if text.starts_with('@') {
+            let url = config::expand(text)?;
+            // A profile of a profile would go round and round.
+            return if url.starts_with('@') {
+                Err(UrlError::NoScheme(url))
+            } else {
+                Self::parse(&url)
+            };
         }
         let (scheme, rest) =
             text.split_once(':').ok_or_else(|| UrlError::NoScheme(text.to_owned()))?;

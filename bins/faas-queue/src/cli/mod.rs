@@ -2,6 +2,7 @@
 
 pub mod look;
 pub mod moving;
+pub mod profile;
 
 use clap::{Args, Parser, Subcommand};
 use faas_common::cli::generate::Generate;
@@ -63,6 +64,8 @@ pub enum Verb {
     Purge(moving::Purge),
     /// Remove queues and all they hold
     Rm(Rm),
+    /// Give servers names, and say where their passwords are
+    Profile(profile::Profile),
 }
 
 /// Flags of `new`.

@@ -2,6 +2,7 @@
 
 mod look;
 mod moving;
+mod profile;
 
 use crate::cli::{Cli, Get, Ls, New, Put, Rm, Stat, Verb};
 use faas_common::chain::Placement;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         Some(Verb::Redrive(flags)) => moving::redrive(&flags).map_err(one),
         Some(Verb::Purge(flags)) => moving::purge(&flags).map_err(one),
         Some(Verb::Rm(flags)) => rm(&flags),
+        Some(Verb::Profile(flags)) => profile::profile(&flags).map_err(one),
         None => Ok(Exit::Usage),
     }
 }

@@ -5,7 +5,8 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use std::time::Duration;
 
 /// Options of ours; any other name has a dot in it and is librdkafka's.
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 11] = [
+    "profile",
     "partitions",
     "replicas",
     "min-isr",
@@ -105,7 +106,7 @@ impl Settings {
             batch_count: BATCH_COUNT,
             batch_time: BATCH_TIME,
             user,
-            password: password()?,
+            password: password(url)?,
             options: Vec::new(),
         };
         for (key, value) in url.query() {
@@ -133,6 +134,8 @@ impl Settings {
             }
             "batch-count" => self.batch_count = number(key, value, 1)?,
             "batch-time" => self.batch_time = milliseconds(key, value)?,
+            // Whose password it is was seen to.
+            "profile" => {}
             key if key.contains('.') => self.options.push((key.to_owned(), value.to_owned())),
             key => return Err(unknown(key)),
         }
@@ -249,7 +252,11 @@ impl Settings {
     }
 }
 
-fn password() -> Result<Option<String>, QueueError> {
+fn password(url: &QueueUrl) -> Result<Option<String>, QueueError> {
+    if let Some(profile) = url.option("profile") {
+        let told = crate::config::password(profile);
+        return told.map_err(|error| QueueError::NotAllowed { what: error.what, cure: error.cure });
+    }
     if let Ok(password) = std::env::var("FAAS_KAFKA_PASSWORD") {
         return Ok(Some(password));
     }

@@ -6,7 +6,8 @@ use crate::units;
 use std::time::Duration;
 
 /// Options of a URL, with what they mean.
-const OPTIONS: [&str; 6] = ["group", "lease", "replicas", "tls-ca", "password-file", "dedupe"];
+const OPTIONS: [&str; 7] =
+    ["group", "lease", "replicas", "tls-ca", "password-file", "dedupe", "profile"];
 
 /// How long a reader may be silent until others take what it held, unless
 /// asked. It is renewed three times as often.
@@ -111,6 +112,10 @@ fn number(url: &QueueUrl, key: &'static str) -> Result<u32, QueueError> {
 /// From the file that the URL or the environment names, or from the
 /// environment itself.
 fn password(url: &QueueUrl) -> Result<Option<String>, QueueError> {
+    if let Some(profile) = url.option("profile") {
+        let told = crate::config::password(profile);
+        return told.map_err(|error| QueueError::NotAllowed { what: error.what, cure: error.cure });
+    }
     let file = url.option("password-file").map(str::to_owned);
     let file = file.or_else(|| std::env::var("FAAS_REDIS_PASSWORD_FILE").ok());
     let Some(file) = file else { return Ok(std::env::var("FAAS_REDIS_PASSWORD").ok()) };

@@ -1,0 +1,262 @@
+//! The configuration file: `./faas.toml`, then that of the user
+//! (`$XDG_CONFIG_HOME/faas-tools/config.toml`). It names servers and says
+//! where their passwords are:
+//!
+//! ```toml
+//! middleware = "@prod"             # what `faas-queue ls` and `top` show unless asked
+//!
+//! [profile.prod]
+//! url = "redis://ann@queues.example/0"
+//! password_file = "~/.secrets/prod"   # or password_env, password_command
+//! ```
+
+mod edit;
+mod secret;
+
+pub use edit::{add, remove};
+pub use secret::Secret;
+
+use crate::units::nearest;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml_edit::{DocumentMut, Item, TableLike};
+
+/// Keys of a profile.
+const PROFILE_KEYS: [&str; 5] =
+    ["url", "password_file", "password_env", "password_command", "password"];
+/// Keys of the file.
+const KEYS: [&str; 2] = ["middleware", "profile"];
+
+/// What is wrong with a configuration file, or with what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct ConfigError {
+    /// What is wrong.
+    pub what: String,
+    /// What can be done about it.
+    pub cure: String,
+}
+
+/// A server with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Where it is: a middleware, not one of its queues.
+    pub url: String,
+    /// Where its password is.
+    pub secret: Option<Secret>,
+    /// The file that says so.
+    pub file: PathBuf,
+}
+
+/// All that the files say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// What is listed unless another is asked for.
+    pub middleware: Option<String>,
+    /// Servers by name.
+    pub profiles: BTreeMap<String, Profile>,
+}
+
+impl Config {
+    /// Reads the files that there are; the nearer one wins.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or says what is not understood.
+    pub fn load() -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        for path in files().iter().rev() {
+            config.read(path)?;
+        }
+        Ok(config)
+    }
+
+    fn read(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(in_file(path, &error.to_string(), "a file you can read")),
+        };
+        self.parse(&text, path)
+    }
+
+    fn parse(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
+        let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            let what = format!("line {line}: {}", error.message().replace('\n', ", "));
+            in_file(path, &what, "faas-queue profile add, which writes it")
+        })?;
+        known_keys(document.as_table(), &KEYS, path, "")?;
+        if let Some(item) = document.get("middleware") {
+            self.middleware = Some(text_of(item, "middleware", path)?);
+        }
+        let Some(profiles) = document.get("profile") else { return Ok(()) };
+        let profiles = profiles.as_table_like().ok_or_else(|| {
+            in_file(path, "profile is no table", "[profile.NAME], and under it url = \"...\"")
+        })?;
+        for (name, item) in profiles.iter() {
+            self.profiles.insert(name.to_owned(), profile(name, item, path)?);
+        }
+        Ok(())
+    }
+
+    /// The profile of a name.
+    ///
+    /// # Errors
+    /// There is none; the nearest is named.
+    pub fn profile(&self, name: &str) -> Result<&Profile, ConfigError> {
+        self.profiles.get(name).ok_or_else(|| {
+            let near = nearest(name, self.profiles.keys().map(String::as_str));
+            let cure = near.map_or_else(
+                || format!("faas-queue profile add {name} URL"),
+                |near| format!("@{near}"),
+            );
+            ConfigError { what: format!("there is no profile {name}"), cure }
+        })
+    }
+}
+
+/// The address that `@NAME`, `@NAME/QUEUE` or `@NAME/QUEUE?OPTIONS` stands for.
+///
+/// # Errors
+/// There is no such profile, or the files cannot be read.
+pub fn expand(text: &str) -> Result<String, ConfigError> {
+    let rest = text.strip_prefix('@').unwrap_or(text);
+    let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let (name, queue) = place.split_once('/').unwrap_or((place, ""));
+    let config = Config::load()?;
+    let profile = config.profile(name)?;
+    Ok(joined(&profile.url, queue, options, profile.secret.as_ref().map(|_| name)))
+}
+
+/// A middleware's URL with a queue, more options, and the profile whose
+/// password it needs.
+fn joined(url: &str, queue: &str, options: &str, profile: Option<&str>) -> String {
+    let (place, own) = url.split_once('?').unwrap_or((url, ""));
+    let profile = profile.map(|name| format!("profile={name}"));
+    let all = [own, options, profile.as_deref().unwrap_or_default()];
+    let all: Vec<&str> = all.into_iter().filter(|some| !some.is_empty()).collect();
+    let place = place.trim_end_matches('/');
+    let mut joined = place.to_owned();
+    if !queue.is_empty() {
+        joined.push('/');
+        joined.push_str(queue);
+    }
+    if !all.is_empty() {
+        joined.push('?');
+        joined.push_str(&all.join("&"));
+    }
+    joined
+}
+
+/// The password of a profile; none when it has none.
+///
+/// # Errors
+/// It cannot be had.
+pub fn password(profile: &str) -> Result<Option<String>, ConfigError> {
+    let config = Config::load()?;
+    config.profile(profile)?.secret.as_ref().map(Secret::tell).transpose()
+}
+
+/// Where configuration is looked for, the nearest first.
+pub fn files() -> Vec<PathBuf> {
+    std::iter::once(PathBuf::from("faas.toml")).chain(user_file()).collect()
+}
+
+/// The file of the user.
+pub fn user_file() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let base = base.filter(|path| path.is_absolute()).or_else(home)?;
+    Some(base.join("faas-tools").join("config.toml"))
+}
+
+fn profile(name: &str, item: &Item, path: &Path) -> Result<Profile, ConfigError> {
+    let place = format!("profile.{name}.");
+    let table = item.as_table_like().ok_or_else(|| {
+        let what = format!("profile.{name} is no table");
+        in_file(path, &what, &format!("[profile.{name}], and under it url = \"...\""))
+    })?;
+    known_keys(table, &PROFILE_KEYS, path, &place)?;
+    let url = table.get("url").ok_or_else(|| {
+        in_file(path, &format!("{place}url is missing"), "url = \"redis://host/0\"")
+    })?;
+    let url = text_of(url, &format!("{place}url"), path)?;
+    Ok(Profile { url, secret: Secret::read(table, &place, path)?, file: path.to_owned() })
+}
+
+fn known_keys(
+    table: &dyn TableLike,
+    known: &[&str],
+    path: &Path,
+    place: &str,
+) -> Result<(), ConfigError> {
+    let unknown = table.iter().map(|(key, _)| key).find(|key| !known.contains(key));
+    let Some(key) = unknown else { return Ok(()) };
+    let near = nearest(key, known.iter().copied()).unwrap_or_else(|| known.join(", "));
+    Err(in_file(path, &format!("unknown key {place}{key}"), &near))
+}
+
+fn text_of(item: &Item, key: &str, path: &Path) -> Result<String, ConfigError> {
+    let text = item.as_str().map(str::to_owned);
+    text.ok_or_else(|| in_file(path, &format!("{key} is no string"), &format!("{key} = \"...\"")))
+}
+
+fn in_file(path: &Path, what: &str, cure: &str) -> ConfigError {
+    ConfigError { what: format!("{}: {what}", path.display()), cure: cure.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        config.parse(text, Path::new("faas.toml")).map(|()| config)
+    }
+
+    #[test]
+    fn reads_profiles() {
+        let config = read(
+            "middleware = \"@prod\"\n[profile.prod]\nurl = \"redis://h/0\"\n\
+             password_env = \"SECRET\"\n[profile.dev]\nurl = \"mq:\"\n",
+        );
+        let config = config.expect("it is understood");
+        assert_eq!(config.middleware.as_deref(), Some("@prod"));
+        let prod = config.profile("prod").expect("it is there");
+        assert_eq!(prod.secret, Some(Secret::Env("SECRET".to_owned())));
+        assert_eq!(config.profile("prd").expect_err("it is not").cure, "@prod");
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        for (text, wanted) in [
+            ("x = [", "faas.toml: line 1"),
+            ("midleware = \"a\"", "unknown key midleware"),
+            ("[profile.a]\nurl = 3", "profile.a.url is no string"),
+            ("[profile.a]\npassword_env = \"X\"", "profile.a.url is missing"),
+            (
+                "[profile.a]\nurl = \"mq:\"\npasword_file = \"x\"",
+                "unknown key profile.a.pasword_file",
+            ),
+            ("profile = 3", "profile is no table"),
+            (
+                "[profile.a]\nurl = \"mq:\"\npassword_env = \"X\"\npassword_file = \"y\"",
+                "profile.a has two passwords",
+            ),
+        ] {
+            let said = read(text).expect_err(text).what;
+            assert!(said.contains(wanted), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn joins_names_and_options() {
+        assert_eq!(joined("redis://h/0", "q", "", None), "redis://h/0/q");
+        assert_eq!(
+            joined("redis://h/0?group=g", "q", "lease=5s", Some("prod")),
+            "redis://h/0/q?group=g&lease=5s&profile=prod"
+        );
+        assert_eq!(joined("mq:", "jobs", "", None), "mq:/jobs");
+        assert_eq!(joined("kafka://h:1", "", "", None), "kafka://h:1");
+    }
+}
