@@ -41,7 +41,7 @@ fn comes_to_the_same(url: &str, example: &str, input: &str, how: &str) {
     data.sort();
     assert_eq!(data, wanted, "{}", told());
     assert!(count == wanted.len() || how == "at-least-once", "{count}: {}", told());
-    place.ok("FAAS_STATE_DIR=$PWD/five faas-queue rm --run $R --via $U");
+    place.ok("FAAS_STATE_DIR=$PWD/five faas-queue rm --yes --run $R --via $U");
     hosts.iter_mut().for_each(|host| assert_eq!(host.wait(), 0, "{}", told()));
 }
 

@@ -60,7 +60,7 @@ fn what_is_named_stays_where_it_is() {
     let script = "faas-queue new --chain chain.json --run $R --via $U
         faas-queue ls -o json | jq -r .queue | sed 's/.*[.]//'
         faas-queue ls -o json $U | jq -r .queue | grep -- $R | sed 's/.*[.]//' | sort
-        faas-queue rm --run $R; faas-queue ls -o json; faas-queue ls -o json $U | grep -- $R";
+        faas-queue rm --yes --run $R; faas-queue ls -o json; faas-queue ls -o json $U | grep -- $R";
     assert_eq!(place.sh(script).stdout, "g\n_reply\nf\n");
     let came = place.sh("seq 9 | faas-chain run --run $R --via $U chain.json");
     Seen::of(&came.stdout).has_all(9);

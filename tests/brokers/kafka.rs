@@ -105,7 +105,7 @@ fn hosts_meet_at_the_broker() {
     let mut wanted: Vec<String> = (1..=30).map(|n| format!("\"ba{n}\"")).collect();
     wanted.sort();
     assert_eq!(data, wanted);
-    on("host5", "faas-queue rm --run $R --via $U");
+    on("host5", "faas-queue rm --yes --run $R --via $U");
     for host in &mut hosts {
         assert_eq!(host.wait(), 0, "{}{}", place.text("host1.err"), place.text("host2.err"));
     }
@@ -121,7 +121,7 @@ fn another_chain_cannot_join() {
     let script = "FAAS_STATE_DIR=$PWD/b timeout 20 faas-invoke --chain two.json --run $R --via $U";
     let came = place.sh(script);
     assert_eq!(came.code, 2, "{came:?}");
-    place.ok("faas-queue rm --run $R --via $U");
+    place.ok("faas-queue rm --yes --run $R --via $U");
     assert_eq!(topics_left(&place), "");
 }
 

@@ -232,7 +232,7 @@ fn a_password_in_a_url_is_not_told() {
         let came = place.sh(script);
         assert!(!format!("{came:?}").contains("geheim"), "{came:?}");
     }
-    place.sh("faas-queue rm --run $R --via $U");
+    place.sh("faas-queue rm --yes --run $R --via $U");
 }
 
 /// `timeout x (retries + 1)` against `max.poll.interval.ms`.

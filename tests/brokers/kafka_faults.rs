@@ -292,7 +292,7 @@ fn a_reply_queue_goes(how: &str) {
     place.ok(&format!("faas-queue rm $U/$({names})"));
     let got = place.ok("faas-queue get -n 1 --timeout 40s -o lines $U/faas.$R._reply");
     assert_eq!(got, "gone\n", "{}", place.text("invoker.err"));
-    place.ok("faas-queue rm --run $R --via $U");
+    place.ok("faas-queue rm --yes --run $R --via $U");
     assert_eq!(invoker.wait(), 0, "{}", place.text("invoker.err"));
 }
 

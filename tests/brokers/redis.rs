@@ -101,8 +101,8 @@ fn two_hosts_know_of_a_run_by_the_broker_alone() {
     assert_eq!(served, ["one", "two"], "both took part");
     let ends: Vec<i32> = hosts.iter_mut().map(|host| host.stop()).collect();
     assert_eq!((ends, place.text("one.err") + &place.text("two.err")), (vec![0, 0], String::new()));
-    place.ok(&format!("{} faas-queue rm --run $R --via $U", on("opener")));
-    let again = place.sh(&format!("{} faas-queue rm --run $R --via $U", on("opener")));
+    place.ok(&format!("{} faas-queue rm --yes --run $R --via $U", on("opener")));
+    let again = place.sh(&format!("{} faas-queue rm --yes --run $R --via $U", on("opener")));
     assert_eq!(again.code, 69, "it is gone for all hosts: {again:?}");
 }
 
@@ -113,7 +113,7 @@ fn a_trigger_on_another_host_finds_the_run_and_its_file() {
     place.sandbox.file("chain.json", TWO);
     let script = "faas-queue new --chain chain.json --run $R --via $U
         seq 3 | FAAS_STATE_DIR=$PWD/other faas-trigger --run $R --via $U; echo $?
-        faas-queue stat -o json $U/faas.$R.a | jq .depth; faas-queue rm --run $R";
+        faas-queue stat -o json $U/faas.$R.a | jq .depth; faas-queue rm --yes --run $R";
     let came = place.sh(script);
     assert_eq!(came.stdout, "0\n3\n", "{came:?}");
 }
@@ -127,7 +127,7 @@ fn invokers_end_with_their_run() {
     let mut invoker = place.start("invoker", "faas-invoke --chain chain.json --run $R --via $U");
     let readers = "faas-queue stat -o json $U/faas.$R.a | jq .readers";
     place.until("the invoker to read", || place.sh(readers).stdout == "1\n");
-    place.ok("faas-queue rm --run $R");
+    place.ok("faas-queue rm --yes --run $R");
     assert_eq!((invoker.wait(), place.text("invoker.err")), (0, String::new()));
 }
 

@@ -69,7 +69,7 @@ fn all_keys_of_a_run_have_one_tag() {
     assert!(keys.lines().all(|key| key.starts_with(&tag)), "{keys}");
     let listed = place.ok("faas-queue ls -o json $U | jq -r .queue | sed 's/.*[.]//' | sort");
     assert_eq!(listed, "_reply\na\nb\nj\n");
-    place.ok("faas-queue rm --run $R");
+    place.ok("faas-queue rm --yes --run $R");
     assert_eq!(redis.command(&["DBSIZE"]), "0");
 }
 
@@ -101,7 +101,7 @@ fn queues_of_all_nodes_are_listed_and_removed() {
     place.ok(&format!("faas-queue new --chain chain.json --run {name} --via $U"));
     let listed = place.ok("faas-queue ls -o json $U | jq -r .queue | wc -l");
     assert_eq!(listed.trim(), "4");
-    place.ok(&format!("faas-queue rm --run {name}"));
+    place.ok(&format!("faas-queue rm --yes --run {name}"));
     assert_eq!((first.command(&["DBSIZE"]), second.command(&["DBSIZE"])), ("0".into(), "0".into()));
 }
 

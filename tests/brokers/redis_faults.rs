@@ -131,7 +131,7 @@ fn another_takes_over_from_a_killed_invoker_after_its_lease() {
     seen.has_none_twice();
     assert_eq!(second.stop(), 0, "{}", place.text("second.err"));
     assert_eq!(place.text("log").matches("1\n").count(), 2, "begun, and begun again");
-    place.ok("faas-queue rm --run $R");
+    place.ok("faas-queue rm --yes --run $R");
 }
 
 /// Who wakes up after its lease is too late, and is told so.
@@ -149,7 +149,7 @@ fn a_stopped_invoker_that_wakes_up_hands_over_nothing() {
     place.until("the late hand-off", || place.text("first.err").ends_with(told));
     assert_eq!(replies(&place, 1, "1s").values.len(), 0, "nothing came twice");
     assert_eq!((first.stop(), second.stop()), (0, 0), "{}", place.text("second.err"));
-    place.ok("faas-queue rm --run $R");
+    place.ok("faas-queue rm --yes --run $R");
 }
 
 /// It is begun as often as it may be, and then it is a dead letter.

@@ -175,6 +175,6 @@ fn run_that_is_not_open() {
 #[test]
 fn run_of_another_file() {
     told!(
-        "printf '{\"chain\":\"c\",\"functions\":{\"f\":{\"run\":[\"cat\"]}},\"start\":\"f\"}' > c.json; faas-queue new --chain c.json --run $R; echo ' ' >> c.json; faas-invoke --chain c.json --run $R; code=$?; faas-queue rm --run $R; exit $code"
+        "printf '{\"chain\":\"c\",\"functions\":{\"f\":{\"run\":[\"cat\"]}},\"start\":\"f\"}' > c.json; faas-queue new --chain c.json --run $R; echo ' ' >> c.json; faas-invoke --chain c.json --run $R; code=$?; faas-queue rm --yes --run $R; exit $code"
     );
 }

@@ -34,7 +34,7 @@ fn a_spill_file() {
          faas-invoke --chain chain.json --run $R --functions a -n1; echo $?; \
          rm state/spill/*.j; faas-invoke --chain chain.json --run $R --functions a --idle 1s; \
          faas-queue ls -o json | jq -c 'select(.queue | endswith(\".j\")) | [.depth, .held]'; \
-         faas-queue rm --run $R"
+         faas-queue rm --yes --run $R"
     );
     let came = sandbox.sh(&script);
     assert_eq!(came.stdout, "69\n[1,0]\n", "{came:?}");
@@ -55,7 +55,7 @@ fn a_journal_of_a_join() {
          invoke b -n1; invoke j --idle 1s; echo $?; \
          [ $(stat -c %s state/gather/*.j/00000001) = $size ] && echo kept; \
          faas-queue ls -o json | jq -c 'select(.queue | endswith(\".j\")) | [.depth, .held]'; \
-         faas-queue rm --run $R"
+         faas-queue rm --yes --run $R"
     );
     let came = sandbox.sh(&script);
     assert_eq!(came.stdout, "69\nkept\n[0,1]\n", "{came:?}");

@@ -242,7 +242,7 @@ fn at_most_once_in_the_file_for_all_or_for_one_queue() {
         let script = r#"
             C="--chain chain.json --run $R"; faas-queue new $C; echo 2 | faas-trigger $C
             invoke="faas-invoke $C --functions f -n 1 --idle 700ms"
-            $invoke; echo $?; $invoke; echo $?; wc -l < log; faas-queue rm --run $R"#;
+            $invoke; echo $?; $invoke; echo $?; wc -l < log; faas-queue rm --yes --run $R"#;
         let came = sandbox.sh(script);
         assert_eq!(came.stdout, format!("137\n0\n{calls}"), "{deliver}: {came:?}");
         assert_eq!(sandbox.left_behind(), Vec::<String>::new());
@@ -356,7 +356,7 @@ fn kept_order_holds_for_each_function_of_a_chain_and_all_outputs_of_a_call() {
         faas-invoke $C -k -j4 & invoker=$!
         seq 12 | faas-trigger $C &
         faas-queue get -n 12 -o lines mq:/faas.$(id -u).$R._reply
-        kill $invoker; wait; faas-queue rm --run $R"#;
+        kill $invoker; wait; faas-queue rm --yes --run $R"#;
     let expected: String = (1..=12).map(|n| format!("{n}\n")).collect();
     assert_eq!(sandbox.ok(script), expected);
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());

@@ -115,7 +115,7 @@ fn replies_that_nobody_reads() {
          until [ $(faas-queue stat -o json mq:/faas.{uid}.$R._reply | jq .depth) = {BURST} ]; \
          do sleep 0.1; done; kill $!; wait $!; \
          faas-queue get -n {BURST} --timeout 5s mq:/faas.{uid}.$R._reply | jq .data | sort -n | uniq | wc -l; \
-         faas-queue rm --run $R"
+         faas-queue rm --yes --run $R"
     );
     assert_eq!(sandbox.ok(&script).trim(), BURST.to_string());
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
@@ -132,7 +132,7 @@ fn a_full_spill_stops_the_trigger_and_is_named() {
          (seq 500 | faas-trigger --chain chain.json --run $R 2>said; echo $? >code) & \
          until grep -q spill said; do sleep 0.1; done; cat said; \
          faas-queue get -n 500 --timeout 5s mq:/faas.{uid}.$R._reply | jq .data | sort -n | uniq | wc -l; \
-         kill %1; wait; cat code; faas-queue rm --run $R"
+         kill %1; wait; cat code; faas-queue rm --yes --run $R"
     );
     let out = sandbox.ok(&script);
     let lines: Vec<&str> = out.lines().collect();

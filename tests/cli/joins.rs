@@ -433,7 +433,7 @@ fn who_takes_over_a_join_has_the_parts_that_came_before() {
             kill -9 $j; wait $j
             faas-invoke $C --functions j & j=$!
             touch go; reply; came=$?
-            kill $ab $j; wait; faas-queue rm --run $R; exit $came";
+            kill $ab $j; wait; faas-queue rm --yes --run $R; exit $came";
         let came = sandbox.sh(&format!("{BY_HAND}{script}"));
         assert_eq!(came.stdout, format!("[{size},\"x\"]\n[{size},\"y\"]\n"), "{came:?}");
         assert_clean(&sandbox);
@@ -457,7 +457,7 @@ fn an_invoker_that_was_busy_for_long_finds_the_parts_that_came_since() {
         do sleep 0.02; done
         kill -9 $new; wait $new
         touch go; reply && reply; came=$?
-        kill $ab $old; wait; faas-queue rm --run $R; exit $came";
+        kill $ab $old; wait; faas-queue rm --yes --run $R; exit $came";
     let came = sandbox.sh(&format!("{BY_HAND}{script}"));
     let expected = format!("{}[1200000,\"w\"]\n[1200000,\"y\"]\n", "[1200000,\"x\"]\n".repeat(4));
     assert_eq!(came.stdout, expected, "{came:?}");

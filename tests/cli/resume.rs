@@ -96,6 +96,6 @@ fn what_cannot_be_resumed_says_why() {
     let came = sandbox.sh("faas-chain run --resume nosuchrun chain.json");
     assert_eq!(came.code, 69, "{came:?}");
     assert!(came.stderr.contains("try: faas-queue ls"), "{}", came.stderr);
-    sandbox.ok("faas-queue rm --run $R");
+    sandbox.ok("faas-queue rm --yes --run $R");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }

@@ -202,7 +202,7 @@ fn a_killed_runner_leaves_its_queues_as_orphans() {
     assert_eq!(listed.matches(&format!("{} (orphaned)", sandbox.run())).count(), 3, "{listed}");
     let held = sandbox.ok("faas-queue ls -o json | jq -s 'map(.depth + .held) | add'");
     assert!(held.trim().parse::<u64>().expect("a number") > 0, "messages are still there");
-    sandbox.ok("faas-queue rm --orphaned");
+    sandbox.ok("faas-queue rm --yes --orphaned");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }
 
@@ -215,9 +215,9 @@ fn runs_by_hand_are_removed_by_name() {
     let again = sandbox.sh("faas-queue new --chain chain.json --run $R");
     assert_eq!(again.code, 1);
     assert!(again.stderr.contains("there is one of that name"), "{}", again.stderr);
-    sandbox.ok("faas-queue rm --run $R");
+    sandbox.ok("faas-queue rm --yes --run $R");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
-    assert_eq!(sandbox.sh("faas-queue rm --run $R").code, 69);
+    assert_eq!(sandbox.sh("faas-queue rm --yes --run $R").code, 69);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Open {
             let is_over = || invoker.try_wait().expect("it is ours").is_some();
             assert!(self.sandbox.until(PATIENCE, is_over), "an invoker goes on");
         }
-        self.sandbox.ok("faas-queue rm --run $R");
+        self.sandbox.ok("faas-queue rm --yes --run $R");
         assert_eq!(self.sandbox.left_behind(), Vec::<String>::new());
     }
 }
@@ -430,7 +430,7 @@ fn a_run_whose_file_was_changed_or_that_is_not_open_is_not_joined() {
     open.sandbox.file("chain.json", &CHAIN.replace("4", "5"));
     refused(2, "it was opened with another version of ");
     open.sandbox.file("chain.json", CHAIN);
-    open.sandbox.ok("faas-queue rm --run $R");
+    open.sandbox.ok("faas-queue rm --yes --run $R");
     refused(69, "it is not open");
     assert_eq!(open.sandbox.left_behind(), Vec::<String>::new());
 }

@@ -6,5 +6,6 @@ pub mod generate;
 pub mod log;
 pub mod main;
 pub mod meter;
+pub mod queue;
 pub mod shared;
 pub mod table;

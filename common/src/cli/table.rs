@@ -51,27 +51,6 @@ pub fn print_queues(
     print(&table(&head, rows))
 }
 
-/// Prints one queue, a line for each property.
-///
-/// # Errors
-/// As [`print_queues`].
-pub fn print_queue(stat: &QueueStat, connection: &dyn Connection, shape: Listing) -> Result<()> {
-    let value = json_of(stat, connection);
-    if shape == Listing::Json {
-        return print_lines(std::iter::once(value));
-    }
-    let text =
-        value.as_object().into_iter().flatten().fold(String::new(), |text, (name, value)| {
-            let value = match value {
-                Value::String(value) => value.clone(),
-                Value::Null => "-".to_owned(),
-                other => other.to_string(),
-            };
-            text + &format!("{name:<14}{value}\n")
-        });
-    print(&text)
-}
-
 /// Prints what each middleware can do.
 ///
 /// # Errors
@@ -94,7 +73,8 @@ pub fn print_capabilities(shape: Listing) -> Result<()> {
     print(&format!("\n{}", table(&head, rows.into_iter())))
 }
 
-fn json_of(stat: &QueueStat, connection: &dyn Connection) -> Value {
+/// A queue as programs read it.
+pub fn json_of(stat: &QueueStat, connection: &dyn Connection) -> Value {
     json!({
         "queue": connection.url_of(&stat.name),
         "depth": stat.depth,
@@ -105,6 +85,8 @@ fn json_of(stat: &QueueStat, connection: &dyn Connection) -> Value {
         "run": stat.run,
         "orphaned": stat.orphaned,
         "created": stat.created,
+        "sent_total": stat.sent_total,
+        "done_total": stat.done_total,
     })
 }
 
@@ -119,7 +101,11 @@ pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     text.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
-fn print_lines(values: impl Iterator<Item = Value>) -> Result<()> {
+/// Prints a value a line.
+///
+/// # Errors
+/// As [`print_queues`].
+pub fn print_lines(values: impl Iterator<Item = Value>) -> Result<()> {
     print(&values.fold(String::new(), |text, value| text + &value.to_string() + "\n"))
 }
 

@@ -24,7 +24,7 @@ pub use desk::{Desk, Handed, Handoff, Port};
 pub use error::QueueError;
 pub use gather::Gathered;
 pub use middleware::{MIDDLEWARES, Middleware, connect, find};
-pub use spec::{Granted, Order, QueueSpec, QueueStat, run_of};
+pub use spec::{Granted, Order, QueueDetail, QueueSpec, QueueStat, ReaderStat, run_of};
 pub use url::{QueueUrl, UrlError};
 pub use view::{Places, Position, Range, Seen, View, view};
 
@@ -141,6 +141,15 @@ pub trait Connection {
     /// # Errors
     /// There is none, or it is not ours.
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError>;
+
+    /// What takes longer to find out about a queue.
+    ///
+    /// # Errors
+    /// There is none, or the middleware is gone.
+    fn detail(&mut self, _name: &str) -> Result<QueueDetail, QueueError> {
+        let order = self.capabilities().orders.first().copied();
+        Ok(QueueDetail { order, ..QueueDetail::default() })
+    }
 
     /// Looks at a queue; see [`View`].
     ///

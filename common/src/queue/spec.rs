@@ -72,6 +72,42 @@ pub struct QueueStat {
     pub orphaned: bool,
     /// When it was created, RFC 3339; unknown for queues others made.
     pub created: Option<String>,
+    /// Messages that were ever sent to it, where that is counted.
+    pub sent_total: Option<u64>,
+    /// Of them, those that are done or were removed.
+    pub done_total: Option<u64>,
+}
+
+/// What takes longer to find out about a queue. What a middleware does not
+/// know is `None`, or empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueueDetail {
+    /// Who takes from it.
+    pub readers: Vec<ReaderStat>,
+    /// When its oldest message that is not done was sent, in milliseconds
+    /// since 1970.
+    pub oldest_ms: Option<u64>,
+    /// Messages held now that were delivered before.
+    pub redelivered: Option<u64>,
+    /// The order of delivery; of a queue of several partitions, in each.
+    pub order: Option<Order>,
+    /// What happens to a sender that finds it full.
+    pub when_full: Option<WhenFull>,
+    /// Partitions it has.
+    pub partitions: Option<u64>,
+}
+
+/// One who takes from a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReaderStat {
+    /// Who: its name there, a process.
+    pub name: String,
+    /// Where: an address, a program.
+    pub place: Option<String>,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// Messages it holds.
+    pub held: Option<u64>,
 }
 
 /// The run that a queue's name on a broker says it belongs to:

@@ -12,6 +12,18 @@ use std::collections::BTreeSet;
 /// # Errors
 /// There is no such run, its runner lives, or something cannot be removed.
 pub fn remove_run(run: &str, via: Option<&QueueUrl>) -> Result<()> {
+    remove(run, &removable(run, via)?)
+}
+
+/// Messages that would be gone with a run that can be removed.
+///
+/// # Errors
+/// As [`remove_run`].
+pub fn messages_of_run(run: &str, via: Option<&QueueUrl>) -> Result<u64> {
+    messages(run, &removable(run, via)?)
+}
+
+fn removable(run: &str, via: Option<&QueueUrl>) -> Result<RunRecord> {
     let record = registry::run_record(run).map_err(|error| error.failure("remove run", run))?;
     let fail = |exit, reason: String| Failure::new(exit, "remove run", run, reason);
     let Some(record) = record.map_or_else(|| noted(run, via), |record| Ok(Some(record)))? else {
@@ -22,7 +34,7 @@ pub fn remove_run(run: &str, via: Option<&QueueUrl>) -> Result<()> {
         return Err(fail(Exit::SomeFailed, format!("its runner {runner} is at work"))
             .cure(format!("kill {runner}")));
     }
-    remove(run, &record)
+    Ok(record)
 }
 
 /// What a broker knows of a run.
@@ -38,20 +50,49 @@ pub(super) fn noted(run: &str, via: Option<&QueueUrl>) -> Result<Option<RunRecor
 /// # Errors
 /// Something cannot be removed.
 pub fn remove_orphaned() -> Result<u64> {
+    let orphaned = orphaned()?;
+    orphaned.iter().try_for_each(|(run, record)| remove(run, record))?;
+    Ok(orphaned.len() as u64)
+}
+
+/// Messages that would be gone with all runs whose runner is gone.
+///
+/// # Errors
+/// A middleware cannot be asked.
+pub fn messages_of_orphaned() -> Result<u64> {
+    orphaned()?.iter().map(|(run, record)| messages(run, record)).sum()
+}
+
+fn orphaned() -> Result<Vec<(String, RunRecord)>> {
     let names = registry::run_names().map_err(|error| error.failure("list", "runs"))?;
+    let orphaned = names.into_iter().filter(|run| registry::is_orphaned(run));
+    let record = |run: String| {
+        let record = registry::run_record(&run).map_err(|error| error.failure("remove run", &run));
+        Ok((run, record?.unwrap_or_default()))
+    };
+    orphaned.map(record).collect()
+}
+
+/// The middlewares of a run.
+fn vias(record: &RunRecord) -> Vec<String> {
+    if record.vias.is_empty() { vec!["mq:/".to_owned()] } else { record.vias.clone() }
+}
+
+fn messages(run: &str, record: &RunRecord) -> Result<u64> {
     let mut count = 0;
-    for run in names.iter().filter(|run| registry::is_orphaned(run)) {
-        let record = registry::run_record(run).map_err(|error| error.failure("remove run", run))?;
-        remove(run, &record.unwrap_or_default())?;
-        count += 1;
+    for via in vias(record) {
+        let failed = |error: queue::QueueError| error.failure("remove run from", &via);
+        let url = QueueUrl::parse(&via).unwrap_or(QueueUrl::local("mq", ""));
+        let listed = queue::connect(&url).and_then(|mut connection| connection.list());
+        let own = listed.map_err(failed)?.into_iter();
+        let own = own.filter(|queue| queue.run.as_deref() == Some(run));
+        count += own.map(|queue| queue.depth + queue.held).sum::<u64>();
     }
     Ok(count)
 }
 
 fn remove(run: &str, record: &RunRecord) -> Result<()> {
-    let local = vec!["mq:/".to_owned()];
-    let vias = if record.vias.is_empty() { &local } else { &record.vias };
-    for (at, via) in vias.iter().enumerate() {
+    for (at, via) in vias(record).iter().enumerate() {
         let failed = |error: queue::QueueError| error.failure("remove run from", via);
         let url = QueueUrl::parse(via).unwrap_or(QueueUrl::local("mq", ""));
         let mut connection = queue::connect(&url).map_err(failed)?;

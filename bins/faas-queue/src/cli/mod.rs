@@ -116,10 +116,16 @@ pub struct Ls {
 
 /// Flags of `stat`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  faas-queue stat mq:/jobs\n  faas-queue stat --over 5s -o json redis://127.0.0.1/0/jobs | jq .rate_out"
+)]
 pub struct Stat {
     /// The queue
     #[arg(value_name = "URL")]
     pub url: String,
+    /// Watch it for this long to tell how much comes and goes in a second
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0")]
+    pub over: Duration,
     /// Shape of the answer
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Listing,
@@ -188,6 +194,9 @@ pub struct Get {
 
 /// Flags of `rm`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A queue that holds messages is removed after a question, or with --yes.\n\nExamples:\n  faas-queue rm mq:/jobs mq:/done\n  faas-queue rm --dry-run --run orders-1\n  faas-queue rm --yes --orphaned"
+)]
 pub struct Rm {
     /// Queues to remove
     #[arg(value_name = "URL", required_unless_present_any = ["run", "orphaned"])]
@@ -201,4 +210,10 @@ pub struct Rm {
     /// All queues of runs whose runner is gone
     #[arg(long, conflicts_with_all = ["urls", "run"])]
     pub orphaned: bool,
+    /// Do not ask, although there are messages
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Say how many messages would be gone, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }

@@ -6,9 +6,12 @@ mod profile;
 
 use crate::cli::{Cli, Get, Ls, New, Put, Rm, Stat, Verb};
 use faas_common::chain::Placement;
+use faas_common::cli::confirm::{confirm, messages};
 use faas_common::cli::log::Log;
+use faas_common::cli::queue::Portrait;
 use faas_common::cli::shared::{named_queue, queue_url, via};
 use faas_common::cli::table;
+use faas_common::clock;
 use faas_common::error::Failure;
 use faas_common::exit::Exit;
 use faas_common::poll::Poller;
@@ -18,7 +21,7 @@ use faas_common::runner::{join, orphans};
 use faas_common::transfer::{self, Edit, Step, Transfer, Until};
 use faas_common::trigger::{Destination, Progress, Trigger};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Outcome = Result<Exit, Failure>;
 
@@ -74,16 +77,55 @@ fn new(flags: &New) -> Result<Exit, Vec<Failure>> {
 }
 
 fn rm(flags: &Rm) -> Result<Exit, Vec<Failure>> {
-    if let Some(run) = &flags.run {
-        let via = via(flags.via.as_deref()).map_err(one)?;
-        return orphans::remove_run(run, via.as_ref()).map(|()| Exit::Done).map_err(one);
+    if flags.run.is_some() || flags.orphaned {
+        return rm_runs(flags).map_err(one);
     }
-    if flags.orphaned {
-        let removed = orphans::remove_orphaned().map_err(one)?;
-        Log::new("faas-queue", false).line(&format!("removed {removed} orphaned runs"));
-        return Ok(Exit::Done);
+    let count = rm_count(&flags.urls);
+    let object = flags.urls.join(" ");
+    if !goes_on(flags, &object, count).map_err(one)? {
+        return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
     }
     each(&flags.urls, "remove", |connection, name| connection.remove(name))
+}
+
+fn rm_runs(flags: &Rm) -> Outcome {
+    let via = via(flags.via.as_deref())?;
+    let (object, count) = match &flags.run {
+        Some(run) => (format!("run {run}"), orphans::messages_of_run(run, via.as_ref())?),
+        None => ("orphaned runs".to_owned(), orphans::messages_of_orphaned()?),
+    };
+    if !goes_on(flags, &object, count)? {
+        return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
+    }
+    match &flags.run {
+        Some(run) => orphans::remove_run(run, via.as_ref())?,
+        None => {
+            let removed = orphans::remove_orphaned()?;
+            Log::new("faas-queue", false).line(&format!("removed {removed} orphaned runs"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Messages in queues that are to be removed; those that cannot be looked at
+/// have their failure when they are removed.
+fn rm_count(urls: &[String]) -> u64 {
+    let count = |text: &String| {
+        let url = named_queue(text).ok()?;
+        let stat = connect(&url).ok()?.stat(url.name()).ok()?;
+        Some(stat.depth + stat.held)
+    };
+    urls.iter().filter_map(count).sum()
+}
+
+/// Whether messages may go: none, or somebody wants that.
+fn goes_on(flags: &Rm, object: &str, count: u64) -> Result<bool, Failure> {
+    if flags.dry_run {
+        let said = format!("{object}: {} would be removed", messages(count));
+        Log::new("faas-queue", false).line(&said);
+        return Ok(false);
+    }
+    Ok(count == 0 || confirm("remove", object, &messages(count), flags.yes)?)
 }
 
 /// Does something to each queue; those that fail do not stop the others.
@@ -118,8 +160,25 @@ fn ls(flags: &Ls) -> Outcome {
 fn stat(flags: &Stat) -> Outcome {
     let url = named_queue(&flags.url)?;
     let mut connection = connect(&url)?;
-    let stat = connection.stat(url.name()).map_err(|error| error.failure("look at", &flags.url))?;
-    table::print_queue(&stat, connection.as_ref(), flags.output)?;
+    let failed = |error: queue::QueueError| error.failure("look at", &flags.url);
+    let before = connection.stat(url.name()).map_err(failed)?;
+    let begin = Instant::now();
+    std::thread::sleep(flags.over);
+    let stat = match flags.over.is_zero() {
+        true => before.clone(),
+        false => connection.stat(url.name()).map_err(failed)?,
+    };
+    let took_s = begin.elapsed().as_secs_f64();
+    let rate = |before: Option<u64>, now: Option<u64>| {
+        Some(now?.saturating_sub(before?) as f64 / took_s).filter(|_| !flags.over.is_zero())
+    };
+    let rates =
+        rate(before.sent_total, stat.sent_total).zip(rate(before.done_total, stat.done_total));
+    let detail = connection.detail(url.name()).map_err(failed)?;
+    let letters = connection.stat(&format!("{}.dead", url.name()));
+    let dead = letters.ok().map(|stat| stat.depth + stat.held);
+    let portrait = Portrait { stat, detail, dead, rates, now_ms: clock::unix_us() / 1000 };
+    portrait.print(connection.as_ref(), flags.output)?;
     Ok(Exit::Done)
 }
 

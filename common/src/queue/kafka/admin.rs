@@ -4,7 +4,8 @@ use super::context::{Context, Notes};
 use super::depth;
 use super::faults;
 use super::settings::{RECORD_MAX, Settings};
-use crate::queue::{Granted, Order, QueueError, QueueSpec, QueueStat, WhenFull};
+use super::view;
+use crate::queue::{Granted, Order, QueueDetail, QueueError, QueueSpec, QueueStat, WhenFull};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
@@ -305,6 +306,15 @@ impl Admin {
         let mut stat = depth::stat(&self.settings, &self.notes, &self.asker, name, &partitions)?;
         stat.message_size = message_size;
         Ok(stat)
+    }
+
+    /// What takes longer to find out about a topic.
+    ///
+    /// # Errors
+    /// There is none, or no broker answers.
+    pub(super) fn detail(&self, name: &str) -> Result<QueueDetail, QueueError> {
+        let partitions = self.partitions(name)?;
+        view::detail(&self.settings, &self.notes, &self.asker, name, &partitions)
     }
 
     fn partitions(&self, name: &str) -> Result<Vec<i32>, QueueError> {

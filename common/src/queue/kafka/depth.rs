@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::record::Record;
 use super::settings::Settings;
 use super::survey::Told;
-use crate::queue::{QueueError, QueueStat};
+use crate::queue::{Places, QueueError, QueueStat, ReaderStat};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
@@ -46,20 +46,22 @@ pub(super) fn stat(
 ) -> Result<QueueStat, QueueError> {
     let url = settings.url_of(name);
     let group = settings.group_of(name);
-    let depth = looking(settings, notes, group, |consumer| {
+    let counted = looking(settings, notes, group, |consumer| {
         let waiting = Waiting::ask(consumer, asker, name, partitions)?;
-        match waiting.count() {
-            0 => Ok(0),
-            rough if rough <= COUNTED_MAX => Ok(waiting.counted(consumer, name)?.unwrap_or(rough)),
-            rough => Ok(rough),
-        }
+        let depth = match waiting.count() {
+            0 => 0,
+            rough if rough <= COUNTED_MAX => waiting.counted(consumer, name)?.unwrap_or(rough),
+            rough => rough,
+        };
+        Ok((depth, waiting.ends()))
     });
+    let (depth, ends) = counted.map_err(|error| faults::of(&error, &url))?;
     let readers = asker
         .fetch_group_list(Some(group), ANSWER_MAX)
         .map_or(0, |list| list.groups().iter().map(|group| group.members().len() as u64).sum());
     Ok(QueueStat {
         name: name.to_owned(),
-        depth: depth.map_err(|error| faults::of(&error, &url))?,
+        depth,
         held: 0,
         capacity: u64::MAX,
         message_size: MESSAGE_SIZE,
@@ -67,7 +69,38 @@ pub(super) fn stat(
         run: run_of(name),
         orphaned: false,
         created: None,
+        sent_total: Some(ends),
+        done_total: Some(ends.saturating_sub(depth)),
     })
+}
+
+/// Where each partition is read up to.
+///
+/// # Errors
+/// The brokers do not answer.
+pub(super) fn places(
+    settings: &Settings,
+    notes: &Notes,
+    asker: &BaseConsumer<Context>,
+    name: &str,
+    partitions: &[i32],
+) -> Result<Places, QueueError> {
+    let asked = looking(settings, notes, settings.group_of(name), |consumer| {
+        Ok(Waiting::ask(consumer, asker, name, partitions)?.places())
+    });
+    asked.map_err(|error| faults::of(&error, &settings.url_of(name)))
+}
+
+/// Members of the group that reads a topic.
+pub(super) fn members(asker: &BaseConsumer<Context>, group: &str) -> Vec<ReaderStat> {
+    let Ok(list) = asker.fetch_group_list(Some(group), ANSWER_MAX) else { return Vec::new() };
+    let members = list.groups().iter().flat_map(|group| group.members());
+    let reader = |name: &str, host: &str| ReaderStat {
+        name: name.to_owned(),
+        place: Some(host.trim_start_matches('/').to_owned()),
+        ..ReaderStat::default()
+    };
+    members.map(|member| reader(member.id(), member.client_host())).collect()
 }
 
 /// The run that a topic's name says it belongs to.
@@ -121,6 +154,17 @@ impl Waiting {
             waiting.insert(partition, (progress, end));
         }
         Ok(Self(waiting))
+    }
+
+    /// Offsets there ever were.
+    fn ends(&self) -> u64 {
+        self.0.values().map(|(_, end)| u64::try_from(*end).unwrap_or(0)).sum()
+    }
+
+    /// The last message of each partition that is done with all before it.
+    fn places(&self) -> Places {
+        let before = |progress: &Progress| (progress.prefix() - 1).to_string();
+        self.0.iter().map(|(lane, part)| (lane.unsigned_abs(), before(&part.0))).collect()
     }
 
     fn count(&self) -> u64 {

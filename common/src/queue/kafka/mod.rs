@@ -31,8 +31,8 @@ mod writer;
 
 use super::gather::{Arrival, Gathered};
 use super::{
-    Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
-    QueueUrl, Range, Receipt, Settled, Settlement, Taken, View, Waiting, WhenFull,
+    Capabilities, Connection, Flaws, Granted, Order, QueueDetail, QueueError, QueueId, QueueSpec,
+    QueueStat, QueueUrl, Range, Receipt, Settled, Settlement, Taken, View, Waiting, WhenFull,
 };
 use crate::clock::unix_us;
 use crate::event::Event;
@@ -172,6 +172,10 @@ impl Connection for KafkaConnection {
 
     fn view(&mut self, name: &str, range: &Range) -> Result<Box<dyn View>, QueueError> {
         view::KafkaView::begin(&self.settings, &self.notes, name, range)
+    }
+
+    fn detail(&mut self, name: &str) -> Result<QueueDetail, QueueError> {
+        self.admin.detail(name)
     }
 
     fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {

@@ -8,7 +8,7 @@ use super::faults;
 use super::membership::named;
 use super::record::Letter;
 use super::settings::Settings;
-use crate::queue::{Position, QueueError, Range, Seen, View};
+use crate::queue::{Order, Position, QueueDetail, QueueError, Range, Seen, View};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
@@ -24,6 +24,8 @@ const KEPT_MAX: usize = 1_000;
 const LEAVE_MAX: Duration = Duration::from_millis(500);
 /// How long the last messages may take to come.
 const LAST_MAX: Duration = Duration::from_secs(10);
+/// How long the oldest message may take to come.
+const OLDEST_MAX: Duration = Duration::from_secs(3);
 
 /// A look at a topic.
 pub(super) struct KafkaView {
@@ -206,6 +208,34 @@ impl Drop for KafkaView {
             context::end_close(consumer, Instant::now() + LEAVE_MAX);
         }
     }
+}
+
+/// What takes longer to find out about a topic.
+///
+/// # Errors
+/// It is gone, or the brokers do not answer.
+pub(super) fn detail(
+    settings: &Settings,
+    notes: &Notes,
+    asker: &BaseConsumer<Context>,
+    name: &str,
+    partitions: &[i32],
+) -> Result<QueueDetail, QueueError> {
+    let behind = depth::places(settings, notes, asker, name, partitions)?;
+    let range = Range { at: Position::Behind(behind), until: Some(Position::End) };
+    let mut view = KafkaView::begin(settings, notes, name, &range)?;
+    let mut seen = Vec::new();
+    let begin = Instant::now();
+    while seen.is_empty() && !view.is_at_end() && begin.elapsed() < OLDEST_MAX {
+        view.next(1, Duration::from_millis(300), &mut seen)?;
+    }
+    Ok(QueueDetail {
+        readers: depth::members(asker, settings.group_of(name)),
+        oldest_ms: seen.first().and_then(|seen| seen.time_ms),
+        order: (partitions.len() == 1).then_some(Order::Fifo),
+        partitions: Some(partitions.len() as u64),
+        ..QueueDetail::default()
+    })
 }
 
 /// Where positions are in the partitions of a topic.

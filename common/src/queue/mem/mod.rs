@@ -214,6 +214,8 @@ impl MemQueue {
             run: self.run.clone(),
             orphaned: false,
             created: None,
+            sent_total: None,
+            done_total: None,
         }
     }
 }

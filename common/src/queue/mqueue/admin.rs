@@ -3,7 +3,9 @@
 use super::spill::Spill;
 use super::sys::{self, Mq, Way};
 use super::{CAPABILITIES, MESSAGE_SIZE, MESSAGE_SIZE_MIN, MqConnection, owner, registry, slots};
-use crate::queue::{Granted, Order, QueueError, QueueSpec, QueueStat, WhenFull};
+use crate::queue::{
+    Granted, Order, QueueDetail, QueueError, QueueSpec, QueueStat, ReaderStat, WhenFull,
+};
 
 impl MqConnection {
     pub(super) fn create_queue(
@@ -90,7 +92,33 @@ impl MqConnection {
             orphaned: run.as_deref().is_some_and(registry::is_orphaned),
             run,
             created: record.map(|record| record.created),
+            sent_total: None,
+            done_total: None,
         }
+    }
+
+    pub(super) fn detail_of(&self, name: &str) -> Result<QueueDetail, QueueError> {
+        let attr = Mq::open(name, Way::Send)?.attr()?;
+        let dir = self.dirs.root().join("slots").join(name);
+        let readers = slots::readers(&dir, attr.message_size as usize);
+        let (order, when_full) = (Some(Order::Fifo), Some(WhenFull::Block));
+        Ok(QueueDetail {
+            readers: readers.into_iter().map(reader).collect(),
+            order,
+            when_full,
+            ..QueueDetail::default()
+        })
+    }
+}
+
+/// A process that takes from a queue.
+fn reader(found: slots::Reader) -> ReaderStat {
+    let program = std::fs::read_to_string(format!("/proc/{}/comm", found.pid));
+    ReaderStat {
+        name: format!("pid {}", found.pid),
+        place: program.ok().map(|program| program.trim_end().to_owned()),
+        since_ms: found.since_ms,
+        held: Some(found.held),
     }
 }
 

@@ -24,8 +24,8 @@ mod sys;
 
 use super::gather::{Arrival, Gathered};
 use super::{
-    Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
-    QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
+    Capabilities, Connection, Flaws, Granted, Order, QueueDetail, QueueError, QueueId, QueueSpec,
+    QueueStat, QueueUrl, Receipt, Settled, Settlement, Taken, Waiting, WhenFull,
 };
 use crate::event::Event;
 use crate::poll::{Interest, Poller, Ready};
@@ -194,6 +194,10 @@ impl Connection for MqConnection {
 
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
         self.stat_queue(name)
+    }
+
+    fn detail(&mut self, name: &str) -> Result<QueueDetail, QueueError> {
+        self.detail_of(name)
     }
 
     fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {

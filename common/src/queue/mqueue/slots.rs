@@ -322,29 +322,58 @@ fn damaged(path: &Path, why: &str) -> QueueError {
     }
 }
 
+/// A process that has slots of a queue.
+pub(super) struct Reader {
+    pub(super) pid: String,
+    is_alive: bool,
+    pub(super) held: u64,
+    pub(super) since_ms: Option<u64>,
+}
+
 /// Readers that live, and messages held by any reader, of one queue.
 pub(super) fn survey(dir: &Path, message_size: usize) -> (u64, u64) {
-    let (mut readers, mut held) = (std::collections::BTreeSet::new(), 0);
+    let all = all_readers(dir, message_size);
+    let alive = all.iter().filter(|reader| reader.is_alive).count();
+    (alive as u64, all.iter().map(|reader| reader.held).sum())
+}
+
+/// Readers of one queue that live.
+pub(super) fn readers(dir: &Path, message_size: usize) -> Vec<Reader> {
+    let all = all_readers(dir, message_size);
+    all.into_iter().filter(|reader| reader.is_alive).collect()
+}
+
+fn all_readers(dir: &Path, message_size: usize) -> Vec<Reader> {
+    let mut readers: Vec<Reader> = Vec::new();
     for path in files(dir) {
         let Ok(bytes) = fs::read(&path) else { continue };
         if bytes.len() != file_len(message_size) || bytes[..8] != MAGIC {
             continue;
         }
-        for slot in 0..SLOTS {
+        let held = (0..SLOTS).filter(|slot| {
             let start = FILE_HEADER + slot * stride(message_size);
             let settled = bytes[start] == State::Settled as u8;
             let buffer = &bytes[start + SLOT_HEADER..][..message_size];
-            held += u64::from(!settled && buffer.iter().any(|&byte| byte != 0));
-        }
+            !settled && buffer.iter().any(|&byte| byte != 0)
+        });
+        let held = held.count() as u64;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let pid = name.as_deref().and_then(|name| name.split('-').next()).map(str::to_owned);
-        if let (Some(pid), Ok(file)) = (pid, File::open(&path))
-            && Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
-        {
-            readers.insert(pid);
+        let pid = name.as_deref().and_then(|name| name.split('-').next()).unwrap_or_default();
+        let file = File::open(&path);
+        let is_alive = !pid.is_empty()
+            && file.is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err());
+        let made = fs::metadata(&path).and_then(|meta| meta.created()).ok();
+        let since = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok());
+        let since_ms = since.and_then(|since| u64::try_from(since.as_millis()).ok());
+        match readers.iter_mut().find(|reader| reader.pid == pid) {
+            Some(reader) => {
+                reader.held += held;
+                reader.is_alive |= is_alive;
+            }
+            None => readers.push(Reader { pid: pid.to_owned(), is_alive, held, since_ms }),
         }
     }
-    (readers.len() as u64, held)
+    readers
 }
 
 /// What is in the buffers of all slots of one queue, whoever's they are.

@@ -2,9 +2,13 @@
 
 use super::entry::{bytes, items, text};
 use super::keys::beside;
+use super::settings::CLIENT_NAME;
 use super::{About, CAPABILITIES, OpenQueue, RedisConnection, scripts};
 use crate::clock;
-use crate::queue::{Granted, Order, QueueError, QueueId, QueueSpec, QueueStat, WhenFull, run_of};
+use crate::queue::{
+    Granted, Order, QueueDetail, QueueError, QueueId, QueueSpec, QueueStat, ReaderStat, WhenFull,
+    run_of,
+};
 use redis::{Value, cmd};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -163,6 +167,8 @@ impl RedisConnection {
             run: seen.about.run.or_else(|| run_of(name).map(str::to_owned)),
             orphaned: false,
             created: seen.about.created,
+            sent_total: seen.added,
+            done_total: seen.added.map(|added| added.saturating_sub(seen.length)),
         })
     }
 
@@ -184,7 +190,74 @@ impl RedisConnection {
             readers: number(next()),
             groups: items(next()).into_iter().map(text).collect(),
             about: about(items(next())),
+            added: text(next()).parse().ok(),
         })
+    }
+
+    /// What takes longer to find out about a queue.
+    pub(super) fn detail_of(&mut self, name: &str) -> Result<QueueDetail, QueueError> {
+        let seen = self.see(name)?;
+        let stream = self.keys.stream(name);
+        let first = cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1).take();
+        let first = items(self.ask(&first)?).into_iter().next().map(items);
+        let first = first.and_then(|entry| entry.into_iter().next()).map(text);
+        let oldest_ms = first.and_then(|id| id.split('-').next()?.parse().ok());
+        let group = self.settings.group.clone();
+        let (mut readers, mut redelivered) = (Vec::new(), None);
+        if seen.groups.contains(&group) {
+            readers = self.readers_of(&stream, &group)?;
+            redelivered = Some(self.redelivered(&stream, &group)?);
+        }
+        let when_full = seen.about.when_full.or(CAPABILITIES.when_full.first().copied());
+        let order = Some(Order::Fifo);
+        Ok(QueueDetail { readers, oldest_ms, redelivered, order, when_full, partitions: None })
+    }
+
+    /// Readers heard of lately, and where they are, as far as we may know.
+    fn readers_of(&mut self, stream: &str, group: &str) -> Result<Vec<ReaderStat>, QueueError> {
+        let told = self.ask(cmd("XINFO").arg("CONSUMERS").arg(stream).arg(group))?;
+        let clients = match self.ask(cmd("CLIENT").arg("LIST")) {
+            Ok(value) => text(value),
+            Err(QueueError::NotAllowed { .. }) => String::new(),
+            Err(error) => return Err(error),
+        };
+        let now_ms = clock::unix_us() / 1000;
+        let mut readers = Vec::new();
+        for consumer in items(told) {
+            let pairs = items(consumer);
+            let value = |key: &str| {
+                let pair = pairs.chunks_exact(2).find(|pair| text(pair[0].clone()) == key);
+                pair.map(|pair| text(pair[1].clone())).unwrap_or_default()
+            };
+            if value("idle").parse().unwrap_or(0) >= READER_GONE_MS {
+                continue;
+            }
+            let name = value("name");
+            let client = clients.lines().find(|line| is_client(line, &name));
+            let told = |key: &str| {
+                let mut words = client?.split(' ');
+                words.find_map(|word| word.strip_prefix(key)).map(str::to_owned)
+            };
+            let age_s = told("age=").and_then(|age| age.parse::<u64>().ok());
+            readers.push(ReaderStat {
+                place: told("addr="),
+                since_ms: age_s.map(|age_s| now_ms.saturating_sub(age_s * 1000)),
+                held: value("pending").parse().ok(),
+                name,
+            });
+        }
+        Ok(readers)
+    }
+
+    /// Messages held now that were delivered before, of the first thousand.
+    fn redelivered(&mut self, stream: &str, group: &str) -> Result<u64, QueueError> {
+        let mut pending = cmd("XPENDING");
+        pending.arg(stream).arg(group).arg("-").arg("+").arg(SCAN_COUNT);
+        let again = |entry: &Value| match entry {
+            Value::Array(parts) => matches!(parts.get(3), Some(Value::Int(count)) if *count > 1),
+            _ => false,
+        };
+        Ok(items(self.ask(&pending)?).iter().filter(|entry| again(entry)).count() as u64)
     }
 
     pub(super) fn open_queue(&mut self, name: &str, receives: bool) -> Result<QueueId, QueueError> {
@@ -287,6 +360,14 @@ struct Seen {
     readers: u64,
     groups: Vec<String>,
     about: About,
+    /// Entries there ever were, where the server counts them.
+    added: Option<u64>,
+}
+
+/// Whether a line of the server's list of clients is of this reader.
+fn is_client(line: &str, reader: &str) -> bool {
+    let name = line.split(' ').find_map(|word| word.strip_prefix("name="));
+    name.and_then(|name| name.strip_prefix(CLIENT_NAME)) == Some(reader)
 }
 
 fn about(fields: Vec<Value>) -> About {

@@ -298,7 +298,7 @@ fn greeting(settings: &Settings, has_scripts: bool) -> Vec<Cmd> {
         let password = settings.password.as_deref().unwrap_or_default();
         hello.arg("AUTH").arg(user).arg(password);
     }
-    hello.arg("SETNAME").arg("faas-tools");
+    hello.arg("SETNAME").arg(&settings.client);
     let mut greeting = vec![hello, cmd("CLIENT").arg("ID").take()];
     if settings.database > 0 {
         greeting.push(cmd("SELECT").arg(settings.database).take());

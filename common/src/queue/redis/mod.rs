@@ -27,8 +27,8 @@ mod wire;
 
 use super::gather::{Arrival, Gathered};
 use super::{
-    Capabilities, Connection, Flaws, Granted, Order, QueueError, QueueId, QueueSpec, QueueStat,
-    QueueUrl, Range, Receipt, Settled, Settlement, Taken, View, Waiting, WhenFull,
+    Capabilities, Connection, Flaws, Granted, Order, QueueDetail, QueueError, QueueId, QueueSpec,
+    QueueStat, QueueUrl, Range, Receipt, Settled, Settlement, Taken, View, Waiting, WhenFull,
 };
 use crate::clock;
 use crate::event::Event;
@@ -39,7 +39,7 @@ use intake::Intake;
 use keys::Keys;
 use link::Link;
 use pump::{ALARM, MAIN, READER};
-use settings::Settings;
+use settings::{CLIENT_NAME, Settings};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Instant;
@@ -192,7 +192,9 @@ pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
 
 impl RedisConnection {
     /// A connection to a server that answers.
-    fn begun(settings: Settings) -> Result<Self, QueueError> {
+    fn begun(mut settings: Settings) -> Result<Self, QueueError> {
+        let name = format!("{:016x}", clock::random_u64());
+        settings.client = format!("{CLIENT_NAME}{name}");
         let mut connection = Self {
             main: Link::new(&settings, true)?,
             reader: Link::new(&settings, false)?,
@@ -200,7 +202,7 @@ impl RedisConnection {
             alarm: Alarm::new()?,
             keys: Keys::default(),
             poller: None,
-            name: format!("{:016x}", clock::random_u64()),
+            name,
             open: Vec::new(),
             held: BTreeMap::new(),
             next_receipt: 0,
@@ -244,6 +246,10 @@ impl Connection for RedisConnection {
 
     fn view(&mut self, name: &str, range: &Range) -> Result<Box<dyn View>, QueueError> {
         view::RedisView::begin(&self.settings, name, range)
+    }
+
+    fn detail(&mut self, name: &str) -> Result<QueueDetail, QueueError> {
+        self.detail_of(name)
     }
 
     fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {

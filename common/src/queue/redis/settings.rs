@@ -19,6 +19,9 @@ const LEASE_MIN: Duration = Duration::from_secs(2);
 /// The group that reads a queue, unless asked.
 pub(super) const GROUP: &str = "faas";
 
+/// How the names of our connections begin; the name of the reader follows.
+pub(super) const CLIENT_NAME: &str = "faas-tools-";
+
 /// Where a server is and how it is used.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -36,6 +39,8 @@ pub(super) struct Settings {
     pub(super) replicas: u32,
     /// Whether an event whose id came lately is left out.
     pub(super) drops_known_ids: bool,
+    /// What the server calls our connections.
+    pub(super) client: String,
     /// The URL, without queue, for people.
     pub(super) url: QueueUrl,
 }
@@ -71,6 +76,7 @@ impl Settings {
             lease: lease(url)?,
             replicas: number(url, "replicas")?,
             drops_known_ids: url.option("dedupe").is_some_and(|value| value != "off"),
+            client: CLIENT_NAME.to_owned(),
             url: url.with_name(""),
         })
     }

@@ -19,4 +19,9 @@ if #groups > 0 then
     end
   end
 end
-return { kind, redis.call('XLEN', KEYS[1]), held, readers, groups, redis.call('HGETALL', KEYS[2]) }
+local added = ''
+local info = redis.call('XINFO', 'STREAM', KEYS[1])
+for i = 1, #info, 2 do
+  if info[i] == 'entries-added' then added = info[i + 1] end
+end
+return { kind, redis.call('XLEN', KEYS[1]), held, readers, groups, redis.call('HGETALL', KEYS[2]), added }
