@@ -2,6 +2,7 @@
 //! below it here:
 //!
 //! - `trigger`, `runner`: the jobs of whole tools
+//! - `ping`: round trips through a queue of one's own
 //! - `look`: messages as people see them, without taking them
 //! - `transfer`, `invoker`: loops that move events, without and with a function
 //! - `cli`: the edge all tools share
@@ -31,6 +32,7 @@ pub mod jq;
 pub mod limits;
 pub mod load;
 pub mod look;
+pub mod ping;
 pub mod poll;
 pub mod queue;
 pub mod runner;

@@ -1,7 +1,8 @@
 //! The flags of the verbs that look and take nothing.
 
 use clap::Args;
-use faas_common::cli::shared::duration;
+use faas_common::cli::shared::{duration, size};
+use faas_common::cli::table::Listing;
 use faas_common::look::LookShape;
 use std::time::Duration;
 
@@ -90,4 +91,42 @@ pub struct Tail {
     /// Which messages, and how
     #[command(flatten)]
     pub look: LookFlags,
+}
+
+/// Flags of `ping`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An event is sent into a queue of its own, taken and settled, one at a time. The queue
+is removed in the end. Round trips are counted from when they were to begin.
+
+Examples:
+  faas-queue ping mq:
+  faas-queue ping -n 1000 redis://127.0.0.1/0
+  faas-queue ping --rate 50 --size 64KiB kafka://127.0.0.1:9092")]
+pub struct Ping {
+    /// The middleware
+    #[arg(value_name = "URL", default_value = "mq:")]
+    pub url: String,
+    /// Round trips
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: u64,
+    /// Bytes of each body
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64")]
+    pub size: u64,
+    /// Begin so many a second [default: one after the other]
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Give up (exit 75) when one takes this long
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub timeout: Duration,
+    /// Shape of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Listing,
+}
+
+/// Value parser for rates: so many a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text).parse::<f64>();
+    let fits = |rate: &f64| rate.is_finite() && *rate > 0.0 && *rate <= 1e6;
+    number.ok().filter(fits).ok_or_else(|| "a number over 0, like 50 or 0.5/s".to_owned())
 }

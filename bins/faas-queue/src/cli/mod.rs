@@ -50,6 +50,8 @@ pub enum Verb {
     Peek(look::Peek),
     /// Show messages as they come, and take nothing
     Tail(look::Tail),
+    /// Measure round trips through a middleware
+    Ping(look::Ping),
     /// Send the events or lines on stdin
     Put(Put),
     /// Take events and print them

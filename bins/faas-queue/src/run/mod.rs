@@ -2,6 +2,7 @@
 
 mod look;
 mod moving;
+mod ping;
 mod profile;
 
 use crate::cli::{Cli, Get, Ls, New, Put, Rm, Stat, Verb};
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         Some(Verb::Stat(flags)) => stat(&flags).map_err(one),
         Some(Verb::Peek(flags)) => look::peek(&flags).map_err(one),
         Some(Verb::Tail(flags)) => look::tail(&flags).map_err(one),
+        Some(Verb::Ping(flags)) => ping::ping(&flags).map_err(one),
         Some(Verb::Put(flags)) => put(&flags).map_err(one),
         Some(Verb::Get(flags)) => get(&flags).map_err(one),
         Some(Verb::Cp(flags)) => moving::cp(&flags).map_err(one),
