@@ -1,7 +1,7 @@
 //! The shared crate of faas-tools. Each module uses only those that stand
 //! below it here:
 //!
-//! - `trigger`, `runner`: the jobs of whole tools
+//! - `trigger`, `runner`, `top`: the jobs of whole tools
 //! - `ping`: round trips through a queue of one's own
 //! - `look`: messages as people see them, without taking them
 //! - `transfer`, `invoker`: loops that move events, without and with a function
@@ -38,6 +38,7 @@ pub mod queue;
 pub mod runner;
 pub mod signals;
 pub mod stats;
+pub mod top;
 pub mod transfer;
 pub mod trigger;
 pub mod units;

@@ -114,7 +114,7 @@ impl Printer {
 }
 
 /// Where a message is, as `--at` understands it.
-pub(super) fn place_of(seen: &Seen) -> String {
+pub(crate) fn place_of(seen: &Seen) -> String {
     if seen.mark.contains('-') { seen.mark.clone() } else { format!("{}/{}", seen.lane, seen.mark) }
 }
 

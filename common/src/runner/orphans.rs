@@ -37,6 +37,20 @@ fn removable(run: &str, via: Option<&QueueUrl>) -> Result<RunRecord> {
     Ok(record)
 }
 
+/// The middlewares of a run that was opened on this host.
+///
+/// # Errors
+/// Nothing is known of it here.
+pub fn middlewares_of(run: &str) -> Result<Vec<QueueUrl>> {
+    let record = registry::run_record(run).map_err(|error| error.failure("look at run", run))?;
+    let Some(record) = record else {
+        let failure = Failure::new(Exit::Unreachable, "look at run", run, "it is not open here");
+        return Err(failure.cure("the URL of its middleware, too"));
+    };
+    let url = |via: &String| QueueUrl::parse(via).unwrap_or(QueueUrl::local("mq", ""));
+    Ok(vias(&record).iter().map(url).collect())
+}
+
 /// What a broker knows of a run.
 pub(super) fn noted(run: &str, via: Option<&QueueUrl>) -> Result<Option<RunRecord>> {
     let Some(via) = via else { return Ok(None) };

@@ -4,6 +4,7 @@
 
 mod copier;
 mod edit;
+mod errand;
 mod journal;
 mod mover;
 mod state;
@@ -12,6 +13,7 @@ mod window;
 
 pub use copier::Copier;
 pub use edit::Edit;
+pub use errand::{Errand, Outcome};
 pub use journal::{CopyJournal, Origin};
 pub use mover::{Mover, strip};
 pub use viewed::Viewed;

@@ -1,7 +1,6 @@
 //! What becomes of each message that is moved from queue to queue.
 
 use super::Step;
-use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::event::{CONTROL_PREFIX, Event};
 use crate::exit::Exit;
@@ -16,8 +15,8 @@ pub struct Mover {
     pub to: Option<Port>,
     /// Whether they lose what a failure added to them.
     pub strips: bool,
-    /// Where to say what could not be moved.
-    pub log: Log,
+    /// Is told what could not be moved.
+    pub tell: Box<dyn FnMut(&Failure)>,
     /// How many could not be moved.
     pub failed: u64,
 }
@@ -36,7 +35,7 @@ impl Mover {
                 self.failed += 1;
                 let action = if self.to.is_some() { "move" } else { "remove" };
                 let object = format!("message {id}");
-                self.log.failure(&Failure::new(Exit::SomeFailed, action, object, why));
+                (self.tell)(&Failure::new(Exit::SomeFailed, action, object, why));
                 Step::Keep(Vec::new())
             }
         })

@@ -130,3 +130,33 @@ fn rate(text: &str) -> Result<f64, String> {
     let fits = |rate: &f64| rate.is_finite() && *rate > 0.0 && *rate <= 1e6;
     number.ok().filter(fits).ok_or_else(|| "a number over 0, like 50 or 0.5/s".to_owned())
 }
+
+/// Flags of `top`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+On a terminal it fills the screen: ? tells the keys. In a pipe it prints a row for each
+queue, look after look. It asks middlewares and takes nothing; a look that takes long is
+followed by a longer pause.
+
+Examples:
+  faas-queue top
+  faas-queue top redis://127.0.0.1/0 kafka://127.0.0.1:9092
+  faas-queue top --run orders-1
+  faas-queue top --every 5s -o json redis://127.0.0.1/0 | jq .depth")]
+pub struct Top {
+    /// Middlewares, or single queues [default: of the configuration file, or mq:]
+    #[arg(value_name = "URL")]
+    pub urls: Vec<String>,
+    /// Only queues of this run; of its middlewares, when no URL is given
+    #[arg(long, value_name = "NAME")]
+    pub run: Option<String>,
+    /// How often to look
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
+    pub every: Duration,
+    /// Print rows so many times, and end
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Print rows in this shape, also on a terminal
+    #[arg(short, long, value_enum)]
+    pub output: Option<Listing>,
+}

@@ -50,6 +50,8 @@ pub enum Verb {
     Peek(look::Peek),
     /// Show messages as they come, and take nothing
     Tail(look::Tail),
+    /// Watch queues on a full screen, and look into them
+    Top(look::Top),
     /// Measure round trips through a middleware
     Ping(look::Ping),
     /// Send the events or lines on stdin
@@ -105,9 +107,9 @@ pub struct New {
 /// Flags of `ls`.
 #[derive(Debug, Args)]
 pub struct Ls {
-    /// Middleware to list
-    #[arg(value_name = "URL", default_value = "mq:")]
-    pub url: String,
+    /// Middleware to list [default: of the configuration file, or mq:]
+    #[arg(value_name = "URL")]
+    pub url: Option<String>,
     /// Shape of the list
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Listing,

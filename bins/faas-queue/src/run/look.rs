@@ -1,13 +1,18 @@
 //! The verbs that look and take nothing.
 
 use super::Outcome;
-use crate::cli::look::{LookFlags, Peek, Tail};
+use crate::cli::look::{LookFlags, Peek, Tail, Top};
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::named_queue;
+use faas_common::cli::shared::{named_queue, queue_url};
 use faas_common::clock;
+use faas_common::config::Config;
 use faas_common::error::Failure;
+use faas_common::exit::Exit;
 use faas_common::look::{Filter, Look, Printer, Template, look};
-use faas_common::queue::{self, Position, Range};
+use faas_common::queue::{self, Position, QueueUrl, Range};
+use faas_common::runner::orphans::middlewares_of;
+use faas_common::top::{Watched, print_rows};
+use std::io::IsTerminal;
 
 pub fn peek(flags: &Peek) -> Outcome {
     let range = Range { at: position(&flags.at), until: Some(position(&flags.until)) };
@@ -24,6 +29,30 @@ pub fn tail(flags: &Tail) -> Outcome {
 /// A position as it was written, now.
 pub fn position(text: &str) -> Position {
     Position::parse(text, clock::unix_us() / 1000)
+}
+
+pub fn top(flags: &Top) -> Outcome {
+    let urls = match (&flags.run, flags.urls.is_empty()) {
+        (_, false) => flags.urls.iter().map(|url| queue_url(url)).collect::<Result<_, _>>()?,
+        (Some(run), true) => middlewares_of(run)?,
+        (None, true) => vec![queue_url(&middleware()?)?],
+    };
+    if let Some(pipe) = urls.iter().position(|url| *url == QueueUrl::Pipe) {
+        return Err(Failure::new(Exit::Usage, "watch", &flags.urls[pipe], "it is no middleware"));
+    }
+    let watched = Watched { urls, run: flags.run.clone(), every: flags.every };
+    if flags.output.is_none() && flags.count.is_none() && std::io::stdout().is_terminal() {
+        return faas_common::top::show(&watched);
+    }
+    print_rows(&watched, flags.count, flags.output.unwrap_or_default())
+}
+
+/// What is listed when no URL is given.
+pub fn middleware() -> Result<String, Failure> {
+    let config = Config::load().map_err(|error| {
+        Failure::new(Exit::Usage, "read", "the configuration", &error.what).cure(error.cure)
+    })?;
+    Ok(config.middleware.unwrap_or_else(|| "mq:".to_owned()))
 }
 
 fn show(

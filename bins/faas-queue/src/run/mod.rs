@@ -33,6 +33,7 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         Some(Verb::Stat(flags)) => stat(&flags).map_err(one),
         Some(Verb::Peek(flags)) => look::peek(&flags).map_err(one),
         Some(Verb::Tail(flags)) => look::tail(&flags).map_err(one),
+        Some(Verb::Top(flags)) => look::top(&flags).map_err(one),
         Some(Verb::Ping(flags)) => ping::ping(&flags).map_err(one),
         Some(Verb::Put(flags)) => put(&flags).map_err(one),
         Some(Verb::Get(flags)) => get(&flags).map_err(one),
@@ -148,9 +149,10 @@ fn each(
 }
 
 fn ls(flags: &Ls) -> Outcome {
-    let url = queue_url(&flags.url)?;
+    let text = flags.url.clone().map_or_else(look::middleware, Ok)?;
+    let url = queue_url(&text)?;
     let mut connection = connect(&url)?;
-    let mut stats = connection.list().map_err(|error| error.failure("list", &flags.url))?;
+    let mut stats = connection.list().map_err(|error| error.failure("list", &text))?;
     stats.retain(|stat| url.name().is_empty() || stat.name == url.name());
     table::print_queues(&stats, connection.as_ref(), flags.output)?;
     if flags.verbose {

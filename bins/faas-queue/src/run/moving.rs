@@ -10,17 +10,20 @@ use faas_common::cli::shared::named_queue;
 use faas_common::error::Failure;
 use faas_common::exit::Exit;
 use faas_common::look::Filter;
-use faas_common::queue::{self, Connection, Desk, Port, QueueError, QueueId, QueueUrl, Range};
+use faas_common::queue::{self, Desk, Port, QueueError, QueueId, QueueUrl, Range};
 use faas_common::transfer::{
-    Copier, CopyJournal, End, Mover, Origin, Report, Transfer, Until, Viewed,
+    Copier, CopyJournal, End, Errand, Origin, Report, Transfer, Until, Viewed,
 };
 use std::cell::RefCell;
 use std::time::Duration;
 
+/// What is done with dead letters.
+const REDRIVEN: &str = "redriven";
+
 pub fn mv(flags: &Mv) -> Outcome {
     let (from, to) = (named_queue(&flags.from)?, named_queue(&flags.to)?);
     refuse_same(&from, &to, "move")?;
-    Task { from, to: Some(to), pick: &flags.pick, jq: flags.jq.as_deref(), strips: false }.run()
+    Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), "moved")?.run()
 }
 
 pub fn redrive(flags: &Redrive) -> Outcome {
@@ -36,13 +39,13 @@ pub fn redrive(flags: &Redrive) -> Outcome {
         }
     };
     refuse_same(&from, &to, "redrive")?;
-    Task { from, to: Some(to), pick: &flags.pick, jq: flags.jq.as_deref(), strips: true }.run()
+    Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), REDRIVEN)?.run()
 }
 
 pub fn purge(flags: &Purge) -> Outcome {
     let from = named_queue(&flags.url)?;
-    let task = Task { from, to: None, pick: &flags.pick, jq: None, strips: false };
-    let depth = task.depth()?;
+    let task = Task::new(from, None, &flags.pick, None, "removed")?;
+    let depth = task.errand.depth()?;
     let is_picky = flags.pick.grep.is_some() || flags.pick.pick.is_some();
     if depth > 0 && !flags.pick.dry_run {
         let most = flags.pick.count.map_or(depth, |count| count.min(depth));
@@ -134,40 +137,33 @@ fn look_at_source(
     Ok(Viewed::new(view, from.name()))
 }
 
-/// A transfer from one queue to another, or away.
+/// An errand, and what is said of it.
 struct Task<'a> {
-    from: QueueUrl,
-    to: Option<QueueUrl>,
+    errand: Errand,
     pick: &'a Pick,
-    jq: Option<&'a str>,
-    strips: bool,
+    /// What was done: `moved`.
+    done: &'static str,
 }
 
-impl Task<'_> {
-    /// What waits in the queue.
-    fn depth(&self) -> Result<u64, Failure> {
-        let mut connection = connect(&self.from)?;
-        let stat = connection.stat(self.from.name());
-        let stat = stat.map_err(|error| error.failure("look at", &self.from.to_string()))?;
-        Ok(stat.depth + if stat.readers == 0 { stat.held } else { 0 })
+impl<'a> Task<'a> {
+    fn new(
+        from: QueueUrl,
+        to: Option<QueueUrl>,
+        pick: &'a Pick,
+        jq: Option<&str>,
+        done: &'static str,
+    ) -> Result<Self, Failure> {
+        let filter = Filter::new(pick.grep.as_deref(), pick.pick.as_deref(), jq)?;
+        let errand = Errand { from, to, filter, count: pick.count, strips: done == REDRIVEN };
+        Ok(Self { errand, pick, done })
     }
 
-    fn verbs(&self) -> (&'static str, &'static str) {
-        match (&self.to, self.strips) {
-            (None, _) => ("remove", "removed"),
-            (Some(_), true) => ("redrive", "redriven"),
-            (Some(_), false) => ("move", "moved"),
-        }
-    }
-
-    fn run(&self) -> Outcome {
-        let pick = self.pick;
-        let filter = Filter::new(pick.grep.as_deref(), pick.pick.as_deref(), self.jq)?;
-        let (_, done) = self.verbs();
+    fn run(self) -> Outcome {
+        let Self { errand, pick, done } = self;
         let mut log = Log::new("faas-queue", pick.quiet);
-        let depth = self.depth()?;
+        let depth = errand.depth()?;
         if pick.dry_run {
-            let most = self.count_meant(&filter, depth)?;
+            let most = count_meant(&errand, pick, depth)?;
             log.line(&format!("{} would be {done}", messages(most)));
             return Ok(Exit::Done);
         }
@@ -175,80 +171,40 @@ impl Task<'_> {
             log.line(&format!("{} {done}", messages(0)));
             return Ok(Exit::Done);
         }
-        let (desk, poller) = desk()?;
-        let mut transfer = self.open(desk, poller, depth)?;
-        let mut mover = Mover {
-            filter,
-            to: transfer.1,
-            strips: self.strips,
-            log: Log::new("faas-queue", false),
-            failed: 0,
-        };
         let total = pick.count.map_or(depth, |count| count.min(depth));
         let meter = Meter::new(done, Some(total), pick.quiet);
-        let outcome = transfer.0.run(
-            |taken| mover.step(taken),
-            |arrived| {
-                meter.set(arrived);
-                Ok(())
-            },
-        );
+        let mut told = Log::new("faas-queue", false);
+        let tell = Box::new(move |failure: &Failure| told.failure(failure));
+        let outcome = errand.run(pick.quiet, tell, |arrived| meter.set(arrived));
         meter.end();
-        let report = outcome?;
-        log.line(&said(&report, done, mover.failed));
-        let exit = if report.end == End::TimedOut { Exit::Done } else { report.exit() };
-        Ok(if mover.failed > 0 { exit.worst(Exit::SomeFailed) } else { exit })
-    }
-
-    /// The transfer, and where it goes.
-    fn open(
-        &self,
-        mut desk: Desk,
-        poller: std::rc::Rc<faas_common::poll::Poller>,
-        depth: u64,
-    ) -> Result<(Transfer, Option<Port>), Failure> {
-        let failed = |error: queue::QueueError| error.failure("open", &self.from.to_string());
-        let mut connection = connect(&self.from)?;
-        let queue = connection.open_receive(self.from.name()).map_err(failed)?;
-        // Within one middleware a hand-off can be one step.
-        let is_one = self.to.as_ref().is_some_and(|to| to.with_name("") == self.from.with_name(""));
-        let here = match &self.to {
-            Some(to) if is_one => Some(open_send(connection.as_mut(), to)?),
-            _ => None,
+        let outcome = outcome?;
+        log.line(&said(&outcome.report, done, outcome.failed));
+        let exit = match outcome.report.end {
+            End::TimedOut => Exit::Done,
+            _ => outcome.report.exit(),
         };
-        let index = desk.add(connection);
-        let from = Port { connection: index, queue };
-        let to = match (&self.to, here) {
-            (_, Some(queue)) => Some(Port { connection: index, queue }),
-            (Some(to), None) => Some(open_target(to, &mut desk)?),
-            (None, None) => None,
-        };
-        let until =
-            Until { count: self.pick.count, timeout: Some(Duration::ZERO), looked: Some(depth) };
-        let doing = (self.verbs().0, self.from.to_string());
-        let log = Log::new("faas-queue", self.pick.quiet);
-        Ok((Transfer { desk, poller, from, until, doing, log, window: None }, to))
+        Ok(if outcome.failed > 0 { exit.worst(Exit::SomeFailed) } else { exit })
     }
+}
 
-    /// How many are meant, as far as that can be told without taking them.
-    fn count_meant(&self, filter: &Filter, depth: u64) -> Result<u64, Failure> {
-        let most = self.pick.count.unwrap_or(u64::MAX);
-        if self.pick.grep.is_none() && self.pick.pick.is_none() {
-            return Ok(depth.min(most));
-        }
-        let url = self.from.to_string();
-        let range = Range { at: queue::Position::Start, until: Some(queue::Position::End) };
-        let failed = |error: queue::QueueError| error.failure("look at", &url);
-        let mut view = queue::view(&self.from, &range).map_err(failed)?;
-        let (mut seen, mut meant) = (Vec::new(), 0);
-        while !view.is_at_end() {
-            view.next(256, Duration::from_millis(300), &mut seen).map_err(failed)?;
-            for one in seen.drain(..) {
-                meant += u64::from(filter.picks(&one.event).unwrap_or(false));
-            }
-        }
-        Ok(meant.min(most))
+/// How many are meant, as far as that can be told without taking them.
+fn count_meant(errand: &Errand, pick: &Pick, depth: u64) -> Result<u64, Failure> {
+    let most = pick.count.unwrap_or(u64::MAX);
+    if pick.grep.is_none() && pick.pick.is_none() {
+        return Ok(depth.min(most));
     }
+    let url = errand.from.to_string();
+    let range = Range { at: queue::Position::Start, until: Some(queue::Position::End) };
+    let failed = |error: queue::QueueError| error.failure("look at", &url);
+    let mut view = queue::view(&errand.from, &range).map_err(failed)?;
+    let (mut seen, mut meant) = (Vec::new(), 0);
+    while !view.is_at_end() {
+        view.next(256, Duration::from_millis(300), &mut seen).map_err(failed)?;
+        for one in seen.drain(..) {
+            meant += u64::from(errand.filter.picks(&one.event).unwrap_or(false));
+        }
+    }
+    Ok(meant.min(most))
 }
 
 /// `12 messages moved, 3 left`.
@@ -272,13 +228,9 @@ fn refuse_same(from: &QueueUrl, to: &QueueUrl, action: &str) -> Result<(), Failu
     Ok(())
 }
 
-fn open_send(connection: &mut dyn Connection, to: &QueueUrl) -> Result<QueueId, Failure> {
-    let opened = connection.open_send(to.name());
-    opened.map_err(|error| error.failure("open", &to.to_string()))
-}
-
 fn open_target(to: &QueueUrl, desk: &mut Desk) -> Result<Port, Failure> {
     let mut connection = connect(to)?;
-    let queue = open_send(connection.as_mut(), to)?;
+    let queue = connection.open_send(to.name());
+    let queue = queue.map_err(|error| error.failure("open", &to.to_string()))?;
     Ok(Port { connection: desk.add(connection), queue })
 }

@@ -1,0 +1,32 @@
+//! `faas-queue top`: queues on a full screen, and the messages in them.
+//!
+//! - `model`: what is shown and what keys do. Pure
+//! - `json`: bodies, folded. Pure
+//! - `draw`: the model on a screen
+//! - `watch`: threads that ask middlewares, and what they tell
+//! - `screen`: the loop
+//! - `plain`: rows, for a pipe
+
+mod draw;
+mod json;
+mod model;
+mod plain;
+mod screen;
+mod watch;
+
+pub use plain::print_rows;
+pub use screen::show;
+
+use crate::queue::QueueUrl;
+use std::time::Duration;
+
+/// What to watch.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Middlewares, or queues of them.
+    pub urls: Vec<QueueUrl>,
+    /// Only queues of this run.
+    pub run: Option<String>,
+    /// How often to look.
+    pub every: Duration,
+}

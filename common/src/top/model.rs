@@ -1,0 +1,552 @@
+//! What is shown, and what keys do to it. Pure: it is told what was seen and
+//! which keys were pressed, and says what is to be done.
+
+use crate::queue::{QueueStat, Seen};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Depths kept for the sparkline of a queue.
+const HISTORY: usize = 60;
+/// Messages kept of an opened queue.
+pub(super) const MESSAGES_MAX: usize = 1_000;
+/// A middleware that has not answered for so long is said to be silent.
+const SILENCE_MS: u64 = 1_500;
+/// How deep a body is unfolded at first.
+const UNFOLDED: usize = 2;
+
+/// A queue in the list.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) url: String,
+    /// Which of the watched middlewares it is on.
+    source: usize,
+    pub(super) stat: QueueStat,
+    pub(super) is_bounded: bool,
+    /// Sent and done in a second, since the look before.
+    pub(super) rates: Option<(f64, f64)>,
+    pub(super) depths: VecDeque<u64>,
+}
+
+impl Row {
+    fn middleware(&self) -> &str {
+        self.url.strip_suffix(&self.stat.name).unwrap_or(&self.url).trim_end_matches('/')
+    }
+}
+
+/// What one look at a middleware came to.
+#[derive(Debug)]
+pub(super) struct Sample {
+    /// Which of the watched middlewares.
+    pub(super) source: usize,
+    /// When, in milliseconds since the start.
+    pub(super) at_ms: u64,
+    /// URL, state and whether it is bounded, of each queue; or why nobody knows.
+    pub(super) queues: Result<Vec<(String, QueueStat, bool)>, String>,
+}
+
+/// What rows are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Name,
+    Depth,
+    In,
+    Out,
+}
+
+impl Sort {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Depth => "depth",
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+
+    fn next(self) -> Self {
+        match self {
+            Self::Name => Self::Depth,
+            Self::Depth => Self::In,
+            Self::In => Self::Out,
+            Self::Out => Self::Name,
+        }
+    }
+}
+
+/// What is on the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Page {
+    Queues,
+    /// Messages of the queue of this URL.
+    Messages(String),
+}
+
+/// What lies over it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Over {
+    Nothing,
+    Help,
+    /// A filter is typed.
+    Filter,
+    /// A question, and what follows from yes.
+    Ask(String, Deed),
+}
+
+/// What is done with a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Deed {
+    Purge(String),
+    Redrive(String),
+}
+
+impl Deed {
+    /// The queue it is done with.
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::Purge(url) | Self::Redrive(url) => url,
+        }
+    }
+}
+
+/// What the loop has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    Nothing,
+    Leave,
+    /// Show messages of this queue, and those that come if so.
+    Open {
+        url: String,
+        follows: bool,
+    },
+    /// Stop showing messages.
+    Close,
+    Do(Deed),
+}
+
+/// A key, as far as it means something here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Letter(char),
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+    Enter,
+    Back,
+    Erase,
+    Interrupt,
+}
+
+/// All that is shown.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) rows: BTreeMap<String, Row>,
+    pub(super) sort: Sort,
+    pub(super) is_reversed: bool,
+    pub(super) filter: String,
+    pub(super) page: Page,
+    pub(super) over: Over,
+    /// URL of the row the cursor is on.
+    pub(super) cursor: Option<String>,
+    pub(super) messages: VecDeque<Seen>,
+    pub(super) message: usize,
+    pub(super) follows: bool,
+    pub(super) unfolded: usize,
+    /// How far the body is scrolled.
+    pub(super) scroll: usize,
+    /// What went wrong, or was done, last.
+    pub(super) notice: Option<String>,
+    /// Trouble of each watched middleware.
+    pub(super) troubles: BTreeMap<usize, String>,
+    /// Since when middlewares that have not answered were asked.
+    pub(super) asked: BTreeMap<usize, u64>,
+    /// For how long one has not answered, when that is long.
+    pub(super) silence_s: Option<u64>,
+    last_at_ms: BTreeMap<usize, u64>,
+}
+
+impl Model {
+    pub(super) fn new() -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            sort: Sort::Name,
+            is_reversed: false,
+            filter: String::new(),
+            page: Page::Queues,
+            over: Over::Nothing,
+            cursor: None,
+            messages: VecDeque::new(),
+            message: 0,
+            follows: false,
+            unfolded: UNFOLDED,
+            scroll: 0,
+            notice: None,
+            troubles: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            silence_s: None,
+            last_at_ms: BTreeMap::new(),
+        }
+    }
+
+    /// Takes what a look came to.
+    pub(super) fn see(&mut self, sample: Sample) {
+        let Sample { source, at_ms, queues } = sample;
+        self.asked.remove(&source);
+        let queues = match queues {
+            Ok(queues) => queues,
+            Err(trouble) => {
+                self.troubles.insert(source, trouble);
+                return;
+            }
+        };
+        self.troubles.remove(&source);
+        let before = self.last_at_ms.insert(source, at_ms);
+        let took_s = before.map(|before| at_ms.saturating_sub(before).max(1) as f64 / 1000.0);
+        let mut old = std::mem::take(&mut self.rows);
+        for (url, stat, is_bounded) in queues {
+            let row = seen_again(old.remove(&url), source, url.clone(), stat, is_bounded, took_s);
+            self.rows.insert(url, row);
+        }
+        // What this middleware did not name is gone.
+        self.rows.extend(old.into_iter().filter(|(_, row)| row.source != source));
+        self.keep_cursor();
+    }
+
+    /// Takes note of the time, in milliseconds since the start.
+    pub(super) fn tick(&mut self, now_ms: u64) {
+        let longest = self.asked.values().map(|since_ms| now_ms.saturating_sub(*since_ms)).max();
+        self.silence_s = longest.filter(|silent_ms| *silent_ms >= SILENCE_MS).map(|ms| ms / 1000);
+    }
+
+    /// Takes messages of the opened queue.
+    pub(super) fn see_messages(&mut self, seen: Vec<Seen>) {
+        let at_end = self.message + 1 >= self.messages.len();
+        for one in seen {
+            if self.messages.len() == MESSAGES_MAX {
+                self.messages.pop_front();
+                self.message = self.message.saturating_sub(1);
+            }
+            self.messages.push_back(one);
+        }
+        if self.follows && at_end {
+            self.message = self.messages.len().saturating_sub(1);
+        }
+    }
+
+    /// The middleware, when there is only one.
+    pub(super) fn middleware(&self) -> Option<&str> {
+        let mut all = self.rows.values().map(Row::middleware);
+        let first = all.next()?;
+        all.all(|other| other == first).then_some(first)
+    }
+
+    /// What a row is called: its queue alone where there is one middleware.
+    pub(super) fn name_of<'a>(&self, row: &'a Row) -> &'a str {
+        if self.middleware().is_some() { &row.stat.name } else { &row.url }
+    }
+
+    /// Rows that are shown, in their order.
+    pub(super) fn shown(&self) -> Vec<&Row> {
+        let is_meant = |row: &&Row| row.url.contains(&self.filter);
+        let mut rows: Vec<&Row> = self.rows.values().filter(is_meant).collect();
+        let rate = |row: &Row, out: bool| row.rates.map_or(0.0, |(i, o)| if out { o } else { i });
+        match self.sort {
+            Sort::Name => {}
+            Sort::Depth => rows.sort_by_key(|row| std::cmp::Reverse(row.stat.depth)),
+            Sort::In => rows.sort_by(|a, b| rate(b, false).total_cmp(&rate(a, false))),
+            Sort::Out => rows.sort_by(|a, b| rate(b, true).total_cmp(&rate(a, true))),
+        }
+        if self.is_reversed {
+            rows.reverse();
+        }
+        rows
+    }
+
+    /// Where the cursor is among the shown rows.
+    pub(super) fn place(&self) -> Option<usize> {
+        let cursor = self.cursor.as_ref()?;
+        self.shown().iter().position(|row| row.url == *cursor)
+    }
+
+    fn keep_cursor(&mut self) {
+        if self.place().is_none() {
+            self.cursor = self.shown().first().map(|row| row.url.clone());
+        }
+    }
+
+    /// Does what a key stands for.
+    pub(super) fn press(&mut self, key: Key) -> Wish {
+        match (&self.over, key) {
+            (_, Key::Interrupt) => Wish::Leave,
+            (Over::Help, _) => self.close_over(),
+            (Over::Filter, key) => self.type_filter(key),
+            (Over::Ask(_, deed), Key::Letter('y' | 'Y')) => {
+                let deed = deed.clone();
+                self.over = Over::Nothing;
+                Wish::Do(deed)
+            }
+            (Over::Ask(..), _) => self.close_over(),
+            (Over::Nothing, Key::Letter('?')) => {
+                self.over = Over::Help;
+                Wish::Nothing
+            }
+            (Over::Nothing, Key::Letter('q')) => Wish::Leave,
+            (Over::Nothing, Key::Letter('P')) => self.ask(false),
+            (Over::Nothing, Key::Letter('R')) => self.ask(true),
+            (Over::Nothing, key) => match self.page {
+                Page::Queues => self.on_queues(key),
+                Page::Messages(_) => self.on_messages(key),
+            },
+        }
+    }
+
+    fn close_over(&mut self) -> Wish {
+        self.over = Over::Nothing;
+        Wish::Nothing
+    }
+
+    fn type_filter(&mut self, key: Key) -> Wish {
+        match key {
+            Key::Letter(letter) => self.filter.push(letter),
+            Key::Erase => _ = self.filter.pop(),
+            Key::Back => {
+                self.filter.clear();
+                self.over = Over::Nothing;
+            }
+            Key::Enter => self.over = Over::Nothing,
+            _ => {}
+        }
+        self.keep_cursor();
+        Wish::Nothing
+    }
+
+    /// Asks before messages go.
+    fn ask(&mut self, redrives: bool) -> Wish {
+        let url = match &self.page {
+            Page::Messages(url) => Some(url.clone()),
+            Page::Queues => self.cursor.clone(),
+        };
+        let Some(url) = url else { return Wish::Nothing };
+        let count = self.rows.get(&url).map_or(0, |row| row.stat.depth);
+        let messages = crate::cli::confirm::messages(count);
+        self.over = match redrives {
+            false => Over::Ask(format!("Remove {messages} from {url}?"), Deed::Purge(url)),
+            true if url.ends_with(".dead") => {
+                let to = url.trim_end_matches(".dead");
+                Over::Ask(format!("Send {messages} of {url} to {to} again?"), Deed::Redrive(url))
+            }
+            true => {
+                self.notice =
+                    Some(format!("{url} holds no dead letters: its name does not end with .dead"));
+                Over::Nothing
+            }
+        };
+        Wish::Nothing
+    }
+
+    fn on_queues(&mut self, key: Key) -> Wish {
+        let shown = self.shown();
+        let last = shown.len().saturating_sub(1);
+        let place = self.place().unwrap_or(0);
+        let next = match moved(key, place, last) {
+            Some(next) => next,
+            None => return self.command(key),
+        };
+        self.cursor = shown.get(next).map(|row| row.url.clone());
+        Wish::Nothing
+    }
+
+    fn command(&mut self, key: Key) -> Wish {
+        match key {
+            Key::Letter('s') => self.sort = self.sort.next(),
+            Key::Letter('r') => self.is_reversed = !self.is_reversed,
+            Key::Letter('/') => self.over = Over::Filter,
+            Key::Back => {
+                self.filter.clear();
+                self.keep_cursor();
+            }
+            Key::Enter | Key::Letter('f') => return self.open(key == Key::Letter('f')),
+            _ => {}
+        }
+        Wish::Nothing
+    }
+
+    fn open(&mut self, follows: bool) -> Wish {
+        let Some(url) = self.cursor.clone() else { return Wish::Nothing };
+        self.page = Page::Messages(url.clone());
+        self.messages.clear();
+        (self.message, self.scroll, self.follows) = (0, 0, follows);
+        Wish::Open { url, follows }
+    }
+
+    fn on_messages(&mut self, key: Key) -> Wish {
+        let last = self.messages.len().saturating_sub(1);
+        if let Some(next) = moved(key, self.message, last) {
+            (self.message, self.scroll) = (next, 0);
+            return Wish::Nothing;
+        }
+        match key {
+            Key::Letter('+') => self.unfolded += 1,
+            Key::Letter('-') => self.unfolded = self.unfolded.saturating_sub(1),
+            Key::Letter(' ') => self.scroll += 1,
+            Key::Letter('b') => self.scroll = self.scroll.saturating_sub(1),
+            Key::Letter('f') => return self.open(!self.follows),
+            Key::Back | Key::Erase => {
+                self.page = Page::Queues;
+                return Wish::Close;
+            }
+            _ => {}
+        }
+        Wish::Nothing
+    }
+
+    /// An opened queue cannot be shown.
+    pub(super) fn fail_to_open(&mut self, why: String) {
+        self.notice = Some(why);
+        if self.messages.is_empty() {
+            self.page = Page::Queues;
+        }
+    }
+}
+
+/// A queue at this look, with what is kept of the looks before.
+fn seen_again(
+    old: Option<Row>,
+    source: usize,
+    url: String,
+    stat: QueueStat,
+    is_bounded: bool,
+    took_s: Option<f64>,
+) -> Row {
+    let rates = old.as_ref().zip(took_s).and_then(|(old, took_s)| {
+        let rate =
+            |old: Option<u64>, new: Option<u64>| Some(new?.saturating_sub(old?) as f64 / took_s);
+        let sent = rate(old.stat.sent_total, stat.sent_total);
+        sent.zip(rate(old.stat.done_total, stat.done_total))
+    });
+    let mut depths = old.map(|old| old.depths).unwrap_or_default();
+    depths.push_back(stat.depth);
+    if depths.len() > HISTORY {
+        depths.pop_front();
+    }
+    Row { url, source, stat, is_bounded, rates, depths }
+}
+
+/// Where a key moves a cursor to, if it does.
+fn moved(key: Key, at: usize, last: usize) -> Option<usize> {
+    const PAGE: usize = 10;
+    Some(match key {
+        Key::Up | Key::Letter('k') => at.saturating_sub(1),
+        Key::Down | Key::Letter('j') => (at + 1).min(last),
+        Key::PageUp => at.saturating_sub(PAGE),
+        Key::PageDown => (at + PAGE).min(last),
+        Key::Home | Key::Letter('g') => 0,
+        Key::End | Key::Letter('G') => last,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    fn stat(name: &str, depth: u64, sent: u64) -> QueueStat {
+        QueueStat {
+            name: name.to_owned(),
+            depth,
+            held: 0,
+            capacity: 10,
+            message_size: 1024,
+            readers: 0,
+            run: None,
+            orphaned: false,
+            created: None,
+            sent_total: Some(sent),
+            done_total: Some(sent - depth),
+        }
+    }
+
+    fn sample(at_ms: u64, queues: &[(&str, u64, u64)]) -> Sample {
+        let queue = |(name, depth, sent): &(&str, u64, u64)| {
+            (format!("redis://h/0/{name}"), stat(name, *depth, *sent), true)
+        };
+        Sample { source: 0, at_ms, queues: Ok(queues.iter().map(queue).collect()) }
+    }
+
+    fn names(model: &Model) -> Vec<&str> {
+        model.shown().iter().map(|row| row.stat.name.as_str()).collect()
+    }
+
+    #[test]
+    fn sorts_filters_and_tells_rates() {
+        let mut model = Model::new();
+        model.see(sample(0, &[("a", 1, 1), ("b", 9, 10), ("c", 5, 5)]));
+        model.see(sample(2_000, &[("a", 1, 41), ("b", 9, 10), ("c", 5, 5)]));
+        assert_eq!(names(&model), ["a", "b", "c"]);
+        assert_eq!(model.shown()[0].rates, Some((20.0, 20.0)));
+        model.press(Key::Letter('s'));
+        assert_eq!(names(&model), ["b", "c", "a"]);
+        model.press(Key::Letter('r'));
+        assert_eq!(names(&model), ["a", "c", "b"]);
+        model.press(Key::Letter('/'));
+        model.press(Key::Letter('/'));
+        model.press(Key::Letter('c'));
+        assert_eq!(names(&model), ["c"]);
+        assert_eq!(model.cursor.as_deref(), Some("redis://h/0/c"));
+        model.press(Key::Back);
+        assert_eq!(names(&model).len(), 3);
+    }
+
+    #[test]
+    fn the_cursor_stays_with_its_queue() {
+        let mut model = Model::new();
+        model.see(sample(0, &[("a", 1, 1), ("b", 9, 10)]));
+        model.press(Key::Down);
+        model.see(sample(1, &[("a", 1, 1), ("aa", 1, 1), ("b", 9, 10)]));
+        assert_eq!(model.cursor.as_deref(), Some("redis://h/0/b"));
+        model.see(sample(2, &[("a", 1, 1)]));
+        assert_eq!(model.cursor.as_deref(), Some("redis://h/0/a"));
+        model.see(Sample { source: 0, at_ms: 3, queues: Err("gone".to_owned()) });
+        assert_eq!((names(&model).len(), model.troubles.len()), (1, 1));
+    }
+
+    #[test]
+    fn asks_before_messages_go() {
+        let mut model = Model::new();
+        model.see(sample(0, &[("a", 1, 1), ("a.dead", 3, 3)]));
+        model.press(Key::Letter('R'));
+        assert!(model.notice.is_some());
+        assert_eq!(model.press(Key::Letter('P')), Wish::Nothing);
+        assert_eq!(model.press(Key::Letter('n')), Wish::Nothing);
+        assert_eq!(model.over, Over::Nothing);
+        model.press(Key::Down);
+        model.press(Key::Letter('R'));
+        let deed = Deed::Redrive("redis://h/0/a.dead".to_owned());
+        assert_eq!(model.press(Key::Letter('y')), Wish::Do(deed));
+    }
+
+    #[test]
+    fn opens_follows_and_goes_back() {
+        let mut model = Model::new();
+        model.see(sample(0, &[("a", 1, 1)]));
+        let url = "redis://h/0/a".to_owned();
+        assert_eq!(model.press(Key::Letter('f')), Wish::Open { url, follows: true });
+        let seen = |mark: usize| Seen {
+            lane: 0,
+            mark: mark.to_string(),
+            time_ms: None,
+            event: Event::default(),
+            fault: None,
+        };
+        model.see_messages((0..MESSAGES_MAX + 5).map(seen).collect());
+        assert_eq!((model.messages.len(), model.message), (MESSAGES_MAX, MESSAGES_MAX - 1));
+        assert_eq!(model.messages[0].mark, "5");
+        model.press(Key::Home);
+        model.see_messages(vec![seen(0)]);
+        assert_eq!(model.message, 0);
+        assert_eq!(model.press(Key::Back), Wish::Close);
+        assert_eq!(model.press(Key::Letter('q')), Wish::Leave);
+    }
+}

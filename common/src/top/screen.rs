@@ -1,0 +1,162 @@
+//! The loop: keys and news in, the screen out.
+
+use super::Watched;
+use super::draw::{self, Look};
+use super::model::{Key, Model, Wish};
+use super::watch::{self, News};
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::queue::QueueUrl;
+use crate::signals::Signals;
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How long the loop waits for a key, so that news come to the screen.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows queues until somebody has seen enough.
+///
+/// # Errors
+/// The terminal cannot be used.
+pub fn show(watched: &Watched) -> Result<Exit> {
+    let failed = |error: std::io::Error| Failure::io("use", "the terminal", &error);
+    // Threads that begin later leave signals to this one.
+    let mut signals = Signals::catch().map_err(failed)?;
+    let (told, news) = channel();
+    let begin = Instant::now();
+    for source in 0..watched.urls.len() {
+        let (watched, told) = (watched.clone(), told.clone());
+        std::thread::spawn(move || watch::watch(&watched, source, begin, &told));
+    }
+    let mut terminal = ratatui::try_init().map_err(failed)?;
+    let mut screen = Screen {
+        model: Model::new(),
+        look: Look { has_colours: std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()) },
+        urls: watched.urls.clone(),
+        begin,
+        told,
+        news,
+        opened: 0,
+        stop: Arc::default(),
+    };
+    let outcome = screen.run(&mut terminal, &mut signals).map_err(failed);
+    ratatui::restore();
+    outcome
+}
+
+struct Screen {
+    model: Model,
+    look: Look,
+    urls: Vec<QueueUrl>,
+    begin: Instant,
+    told: Sender<News>,
+    news: Receiver<News>,
+    /// Number of the queue that is open: news of an earlier one are late.
+    opened: u64,
+    /// Ends the thread that shows it.
+    stop: Arc<AtomicBool>,
+}
+
+impl Screen {
+    fn run(
+        &mut self,
+        terminal: &mut DefaultTerminal,
+        signals: &mut Signals,
+    ) -> std::io::Result<Exit> {
+        loop {
+            terminal.draw(|frame| draw::draw(frame, &self.model, self.look))?;
+            let mut wait = TICK;
+            while event::poll(wait)? {
+                if let Event::Key(pressed) = event::read()?
+                    && let Some(key) = key_of(pressed)
+                {
+                    self.model.notice = None;
+                    let wish = self.model.press(key);
+                    if wish == Wish::Leave {
+                        return Ok(Exit::Done);
+                    }
+                    self.fulfil(wish);
+                }
+                wait = Duration::ZERO;
+            }
+            while let Ok(news) = self.news.try_recv() {
+                self.hear(news);
+            }
+            self.model.tick(u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX));
+            if let Some(signal) = signals.next() {
+                return Ok(Exit::by_signal(signal));
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Asking(source, at_ms) => _ = self.model.asked.insert(source, at_ms),
+            News::Sample(sample) => self.model.see(sample),
+            News::Messages(number, seen) if number == self.opened => self.model.see_messages(seen),
+            News::Closed(number, why) if number == self.opened => self.model.fail_to_open(why),
+            News::Done(said) => self.model.notice = Some(said),
+            News::Messages(..) | News::Closed(..) => {}
+        }
+    }
+
+    fn fulfil(&mut self, wish: Wish) {
+        match wish {
+            Wish::Nothing | Wish::Leave => {}
+            Wish::Close => self.close(),
+            Wish::Open { url, follows } => {
+                self.close();
+                let Some(url) = self.address(&url) else { return };
+                let (number, stop, told) = (self.opened, self.stop.clone(), self.told.clone());
+                std::thread::spawn(move || watch::open(&url, number, follows, &stop, &told));
+            }
+            Wish::Do(deed) => {
+                let Some(url) = self.address(deed.url()) else { return };
+                let told = self.told.clone();
+                std::thread::spawn(move || watch::act(&deed, &url, &told));
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.stop = Arc::default();
+        self.opened += 1;
+    }
+
+    /// The queue of a row, with the options its middleware was watched with.
+    fn address(&self, url: &str) -> Option<QueueUrl> {
+        let bare = QueueUrl::parse(url).ok()?;
+        let is_it = |watched: &&QueueUrl| {
+            watched.without_query().with_name("") == bare.without_query().with_name("")
+        };
+        let watched = self.urls.iter().find(is_it).or(self.urls.first())?;
+        Some(watched.with_name(bare.name()))
+    }
+}
+
+fn key_of(pressed: KeyEvent) -> Option<Key> {
+    if pressed.kind == KeyEventKind::Release {
+        return None;
+    }
+    let is_control = pressed.modifiers.contains(KeyModifiers::CONTROL);
+    Some(match pressed.code {
+        KeyCode::Char('c') if is_control => Key::Interrupt,
+        KeyCode::Char(_) if is_control => return None,
+        KeyCode::Char(letter) => Key::Letter(letter),
+        KeyCode::Up => Key::Up,
+        KeyCode::Down => Key::Down,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        KeyCode::Home => Key::Home,
+        KeyCode::End => Key::End,
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Esc => Key::Back,
+        KeyCode::Backspace => Key::Erase,
+        _ => return None,
+    })
+}

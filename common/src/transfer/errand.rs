@@ -1,0 +1,108 @@
+//! Messages of one queue that go to another, or away: those that are there
+//! when it begins.
+
+use super::{Mover, Report, Transfer, Until};
+use crate::cli::log::Log;
+use crate::error::{Failure, Result};
+use crate::look::Filter;
+use crate::poll::Poller;
+use crate::queue::{self, Connection, Desk, Port, QueueError, QueueId, QueueUrl};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What is to be done.
+pub struct Errand {
+    /// Where messages are taken from.
+    pub from: QueueUrl,
+    /// Where they go; none when they are removed.
+    pub to: Option<QueueUrl>,
+    /// Which are meant, and what is made of them.
+    pub filter: Filter,
+    /// How many, at most.
+    pub count: Option<u64>,
+    /// Whether they lose what a failure added to them.
+    pub strips: bool,
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// How the transfer ended.
+    pub report: Report,
+    /// Messages that could not be moved, and stay.
+    pub failed: u64,
+}
+
+impl Errand {
+    /// What waits in the queue; with what is held, where nobody is at work
+    /// who could hold it.
+    ///
+    /// # Errors
+    /// There is no such queue, or its middleware cannot be reached.
+    pub fn depth(&self) -> Result<u64> {
+        let failed = |error: QueueError| error.failure("look at", &self.from.to_string());
+        let stat = queue::connect(&self.from).and_then(|mut open| open.stat(self.from.name()));
+        let stat = stat.map_err(failed)?;
+        Ok(stat.depth + if stat.readers == 0 { stat.held } else { 0 })
+    }
+
+    /// Does it; `arrived` is told how many have arrived, `tell` what could not
+    /// be moved. With `quiet`, nothing else is said.
+    ///
+    /// # Errors
+    /// A queue is not there, or failed for good.
+    pub fn run(
+        self,
+        quiet: bool,
+        tell: Box<dyn FnMut(&Failure)>,
+        mut arrived: impl FnMut(u64),
+    ) -> Result<Outcome> {
+        let depth = self.depth()?;
+        let (mut transfer, to) = self.transfer(depth, quiet)?;
+        let (filter, strips) = (self.filter, self.strips);
+        let mut mover = Mover { filter, to, strips, tell, failed: 0 };
+        let report = transfer.run(
+            |taken| mover.step(taken),
+            |count| {
+                arrived(count);
+                Ok(())
+            },
+        )?;
+        Ok(Outcome { report, failed: mover.failed })
+    }
+
+    /// The transfer, and where it goes.
+    fn transfer(&self, depth: u64, quiet: bool) -> Result<(Transfer, Option<Port>)> {
+        let poller = Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?;
+        let poller = Rc::new(poller);
+        let mut desk = Desk::new(poller.clone());
+        let failed = |error: QueueError| error.failure("open", &self.from.to_string());
+        let mut connection = queue::connect(&self.from).map_err(failed)?;
+        let queue = connection.open_receive(self.from.name()).map_err(failed)?;
+        // Within one middleware a hand-off can be one step.
+        let is_one = |to: &&QueueUrl| to.with_name("") == self.from.with_name("");
+        let here = self.to.as_ref().filter(is_one);
+        let here = here.map(|to| open_send(connection.as_mut(), to)).transpose()?;
+        let index = desk.add(connection);
+        let from = Port { connection: index, queue };
+        let to = match (&self.to, here) {
+            (_, Some(queue)) => Some(Port { connection: index, queue }),
+            (Some(to), None) => {
+                let open = queue::connect(to);
+                let mut open = open.map_err(|error| error.failure("open", &to.to_string()))?;
+                let queue = open_send(open.as_mut(), to)?;
+                Some(Port { connection: desk.add(open), queue })
+            }
+            (None, None) => None,
+        };
+        let timeout = Some(Duration::ZERO);
+        let until = Until { count: self.count, timeout, looked: Some(depth) };
+        let doing = (if to.is_some() { "move from" } else { "purge" }, self.from.to_string());
+        let log = Log::new("faas-queue", quiet);
+        Ok((Transfer { desk, poller, from, until, doing, log, window: None }, to))
+    }
+}
+
+fn open_send(connection: &mut dyn Connection, to: &QueueUrl) -> Result<QueueId> {
+    let opened = connection.open_send(to.name());
+    opened.map_err(|error| error.failure("open", &to.to_string()))
+}
