@@ -18,6 +18,11 @@ pub fn reply(on_one_host: bool, run: &str) -> String {
     input(on_one_host, run, REPLY)
 }
 
+/// Name of the queue of copies of a run, which is there while somebody looks.
+pub fn tap(on_one_host: bool, run: &str) -> String {
+    input(on_one_host, run, "_tap")
+}
+
 /// Name of the reply queue of one trigger, which waits for its own results;
 /// `reply` is the run's own.
 pub fn reply_of(reply: &str, word: &str) -> String {

@@ -94,6 +94,11 @@ impl Placement {
         queues
     }
 
+    /// Name of the queue of copies, at home.
+    pub fn tap(&self) -> String {
+        naming::tap(self.home().on_one_host, &self.run)
+    }
+
     /// Whether all queues are on one middleware.
     pub fn is_uniform(&self) -> bool {
         self.of.iter().all(|&at| at == 0)

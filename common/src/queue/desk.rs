@@ -4,6 +4,7 @@
 //! Within one connection a hand-off is that connection's settle. Across two
 //! it is: send there, then settle here.
 
+use super::tap::{self, Tap};
 use super::{Connection, Outgoing, QueueError, QueueId, Receipt, Settled, Settlement, Taken};
 use crate::event::Event;
 use crate::limits::{FULL_NOTICE_MS, IDLE_LOOK_MS};
@@ -46,8 +47,10 @@ pub enum Handed {
 
 /// Connections, and the hand-offs that wait.
 pub struct Desk {
-    connections: Vec<Box<dyn Connection>>,
-    poller: Rc<Poller>,
+    pub(super) connections: Vec<Box<dyn Connection>>,
+    /// Where copies of what is handed over go.
+    pub(super) tap: Option<Tap>,
+    pub(super) poller: Rc<Poller>,
     under_way: HashMap<u64, Stage>,
     tickets: u64,
     /// Settlements that found no room for a body, to be tried again.
@@ -70,7 +73,7 @@ struct Stage {
 }
 
 /// Bits of a token below a connection's own.
-const SHIFT: u32 = 32;
+pub(super) const SHIFT: u32 = 32;
 
 impl Desk {
     /// An empty desk on the caller's epoll set. Tokens below `1 << 48` are
@@ -78,6 +81,7 @@ impl Desk {
     pub fn new(poller: Rc<Poller>) -> Self {
         Self {
             connections: Vec::new(),
+            tap: None,
             poller,
             under_way: HashMap::new(),
             tickets: 0,
@@ -118,19 +122,24 @@ impl Desk {
 
     /// Whether a token is one of the desk's.
     pub fn owns(&self, token: u64) -> bool {
-        (token >> SHIFT) < self.connections.len() as u64
+        let place = token >> SHIFT;
+        place < self.connections.len() as u64 || (place == tap::PLACE && self.tap.is_some())
     }
 
     /// Passes readiness on to the connection it is for.
     pub fn on_ready(&mut self, ready: Ready) {
-        self.connections[(ready.token >> SHIFT) as usize].on_ready(ready);
+        match (self.connections.get_mut((ready.token >> SHIFT) as usize), &mut self.tap) {
+            (Some(connection), _) => connection.on_ready(ready),
+            (None, Some(tap)) => tap.on_ready(ready),
+            (None, None) => {}
+        }
     }
 
     /// The one queue whose message a ready descriptor announces; none when it
     /// may be any.
     pub fn announces(&self, ready: Ready) -> Option<Port> {
         let connection = (ready.token >> SHIFT) as usize;
-        let queue = self.connections[connection].announces(ready)?;
+        let queue = self.connections.get(connection)?.announces(ready)?;
         Some(Port { connection, queue })
     }
 
@@ -180,6 +189,7 @@ impl Desk {
     /// # Errors
     /// A connection failed for good. Nothing taken is lost.
     pub fn hand_over(&mut self, handoff: Handoff) -> Result<Handed, QueueError> {
+        self.copy_aside(&handoff.outputs);
         self.tickets += 1;
         let ticket = self.tickets;
         let home = handoff.taken.map(|(connection, _)| connection);
@@ -260,6 +270,7 @@ impl Desk {
     /// # Errors
     /// As [`Connection::flush`].
     pub fn flush(&mut self) -> Result<(), QueueError> {
+        self.tap.iter_mut().for_each(Tap::flush);
         self.connections.iter_mut().try_for_each(|connection| connection.flush())
     }
 
@@ -288,6 +299,7 @@ impl Desk {
     /// # Errors
     /// As [`Desk::hand_over`].
     pub fn advance(&mut self) -> Result<Vec<u64>, QueueError> {
+        self.tap.iter_mut().for_each(Tap::advance);
         let mut done = Vec::new();
         let mut resumed = Vec::new();
         for connection in &mut self.connections {
@@ -325,6 +337,7 @@ impl Desk {
         let now = Instant::now();
         if now - self.looked_at >= Duration::from_millis(IDLE_LOOK_MS) {
             self.looked_at = now;
+            self.look_for_tap();
             for connection in &mut self.connections {
                 connection.look_after()?;
             }

@@ -16,6 +16,7 @@ pub mod pipe;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod spec;
+mod tap;
 mod url;
 mod view;
 
@@ -141,6 +142,12 @@ pub trait Connection {
     /// # Errors
     /// There is none, or it is not ours.
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError>;
+
+    /// Whether somebody takes from a queue; no when that cannot be told at
+    /// once. Asked in a loop that has other things to do.
+    fn is_watched(&mut self, name: &str) -> bool {
+        self.stat(name).is_ok_and(|stat| stat.readers > 0)
+    }
 
     /// What takes longer to find out about a queue.
     ///

@@ -16,6 +16,7 @@ mod resume;
 mod stillness;
 mod summary;
 mod talk;
+pub mod tap;
 pub mod trial;
 mod trial_warm;
 

@@ -59,22 +59,30 @@ pub(super) fn noted(run: &str, via: Option<&QueueUrl>) -> Result<Option<RunRecor
     Ok(note.and_then(|note| serde_json::from_slice(&note).ok()))
 }
 
-/// Removes all runs whose runner is gone; returns how many.
+/// Removes all runs whose runner is gone; returns how many, and the failures
+/// of those that cannot be removed.
 ///
 /// # Errors
-/// Something cannot be removed.
-pub fn remove_orphaned() -> Result<u64> {
-    let orphaned = orphaned()?;
-    orphaned.iter().try_for_each(|(run, record)| remove(run, record))?;
-    Ok(orphaned.len() as u64)
+/// The records of runs cannot be read.
+pub fn remove_orphaned() -> Result<(u64, Vec<Failure>)> {
+    let (mut removed, mut failures) = (0, Vec::new());
+    for (run, record) in orphaned()? {
+        match remove(&run, &record) {
+            Ok(()) => removed += 1,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Ok((removed, failures))
 }
 
-/// Messages that would be gone with all runs whose runner is gone.
+/// Messages that would be gone with all runs whose runner is gone, as far as
+/// their middlewares answer.
 ///
 /// # Errors
-/// A middleware cannot be asked.
+/// The records of runs cannot be read.
 pub fn messages_of_orphaned() -> Result<u64> {
-    orphaned()?.iter().map(|(run, record)| messages(run, record)).sum()
+    let orphaned = orphaned()?;
+    Ok(orphaned.iter().filter_map(|(run, record)| messages(run, record).ok()).sum())
 }
 
 fn orphaned() -> Result<Vec<(String, RunRecord)>> {

@@ -46,10 +46,13 @@ impl Places {
         queues.map(|(function, at, name)| (function, at, name.to_owned())).collect()
     }
 
-    /// Puts the connections on a desk; their indices there, in order.
+    /// Puts the connections on a desk, which copies aside for whoever looks at
+    /// the run; their indices there, in order.
     pub fn into_desk(self, desk: &mut Desk) -> (Placement, Vec<usize>) {
         let indices = self.connections.into_iter().map(|connection| desk.add(connection));
-        (self.placement, indices.collect())
+        let indices: Vec<usize> = indices.collect();
+        desk.tap(indices[0], &self.placement.middlewares[0], &self.placement.tap());
+        (self.placement, indices)
     }
 }
 

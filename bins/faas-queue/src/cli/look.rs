@@ -66,16 +66,25 @@ pub struct Peek {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing is taken, and no reader notices. On Redis a message that was settled before
-it could be looked at is not shown.
+it could be looked at is not shown. With --chain, invokers and triggers send copies
+aside while it runs, each with its target as faasto; they notice within some seconds,
+and make no copy that finds no room.
 
 Examples:
   faas-queue tail redis://127.0.0.1/0/orders
   faas-queue tail -o json kafka://127.0.0.1:9092/orders | jq .data
+  faas-queue tail --chain orders-1 -f '{{faasto}} {{id}} {{data}}\\n'
   faas-queue tail --at -100 --grep refund kafka://127.0.0.1:9092/orders")]
 pub struct Tail {
     /// The queue
-    #[arg(value_name = "URL")]
-    pub url: String,
+    #[arg(value_name = "URL", required_unless_present = "chain")]
+    pub url: Option<String>,
+    /// Every message of this run instead, as it moves from step to step
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["url", "at", "until"])]
+    pub chain: Option<String>,
+    /// Where that run is, when it was opened on another host
+    #[arg(long, value_name = "URL", requires = "chain", env = "FAAS_VIA")]
+    pub via: Option<String>,
     /// End after so many
     #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,

@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::cli::look::{LookFlags, Peek, Tail, Top};
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::{named_queue, queue_url};
+use faas_common::cli::shared::{named_queue, queue_url, via};
 use faas_common::clock;
 use faas_common::config::Config;
 use faas_common::error::Failure;
@@ -11,6 +11,7 @@ use faas_common::exit::Exit;
 use faas_common::look::{Filter, Look, Printer, Template, look};
 use faas_common::queue::{self, Position, QueueUrl, Range};
 use faas_common::runner::orphans::middlewares_of;
+use faas_common::runner::tap::Tap;
 use faas_common::top::{Watched, print_rows};
 use std::io::IsTerminal;
 
@@ -20,10 +21,18 @@ pub fn peek(flags: &Peek) -> Outcome {
 }
 
 pub fn tail(flags: &Tail) -> Outcome {
+    let (count, timeout) = (flags.count, flags.timeout);
+    if let Some(run) = &flags.chain {
+        let plain = plain(run, &flags.look)?;
+        let mut tap = Tap::open(run, via(flags.via.as_deref())?.as_ref())?;
+        let mut log = Log::new("faas-queue", false);
+        let exit = look(Look { count, timeout, ..plain }, &mut tap, &mut log)?;
+        return Ok(tap.signal().map_or(exit, Exit::by_signal));
+    }
     let until = flags.until.as_deref().map(position);
     let range = Range { at: position(&flags.at), until };
-    let (count, timeout) = (flags.count, flags.timeout);
-    show(&flags.url, &range, &flags.look, |look| Look { count, timeout, ..look })
+    let url = flags.url.as_deref().unwrap_or_default();
+    show(url, &range, &flags.look, |look| Look { count, timeout, ..look })
 }
 
 /// A position as it was written, now.
@@ -61,12 +70,17 @@ fn show(
     flags: &LookFlags,
     limited: impl FnOnce(Look) -> Look,
 ) -> Outcome {
-    let filter = Filter::new(flags.grep.as_deref(), flags.pick.as_deref(), flags.jq.as_deref())?;
-    let template = flags.template.as_deref().map(Template::new).transpose()?;
-    let printer = Printer::new(flags.output, template, flags.exact);
+    let plain = plain(url, flags)?;
     let place = named_queue(url)?;
     let failed = |error: queue::QueueError| -> Failure { error.failure("look at", url) };
     let mut view = queue::view(&place, range).map_err(failed)?;
-    let plain = Look { filter, printer, count: None, timeout: None, url: url.to_owned() };
     look(limited(plain), view.as_mut(), &mut Log::new("faas-queue", false))
+}
+
+/// What the flags say, without an end.
+fn plain(url: &str, flags: &LookFlags) -> Result<Look, Failure> {
+    let filter = Filter::new(flags.grep.as_deref(), flags.pick.as_deref(), flags.jq.as_deref())?;
+    let template = flags.template.as_deref().map(Template::new).transpose()?;
+    let printer = Printer::new(flags.output, template, flags.exact);
+    Ok(Look { filter, printer, count: None, timeout: None, url: url.to_owned() })
 }

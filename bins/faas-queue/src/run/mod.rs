@@ -81,7 +81,7 @@ fn new(flags: &New) -> Result<Exit, Vec<Failure>> {
 
 fn rm(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     if flags.run.is_some() || flags.orphaned {
-        return rm_runs(flags).map_err(one);
+        return rm_runs(flags);
     }
     let count = rm_count(&flags.urls);
     let object = flags.urls.join(" ");
@@ -91,23 +91,22 @@ fn rm(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     each(&flags.urls, "remove", |connection, name| connection.remove(name))
 }
 
-fn rm_runs(flags: &Rm) -> Outcome {
-    let via = via(flags.via.as_deref())?;
-    let (object, count) = match &flags.run {
-        Some(run) => (format!("run {run}"), orphans::messages_of_run(run, via.as_ref())?),
-        None => ("orphaned runs".to_owned(), orphans::messages_of_orphaned()?),
+fn rm_runs(flags: &Rm) -> Result<Exit, Vec<Failure>> {
+    let via = via(flags.via.as_deref()).map_err(one)?;
+    let counted = match &flags.run {
+        Some(run) => orphans::messages_of_run(run, via.as_ref()),
+        None => orphans::messages_of_orphaned(),
     };
-    if !goes_on(flags, &object, count)? {
+    let object = flags.run.as_ref().map_or("orphaned runs".to_owned(), |run| format!("run {run}"));
+    if !goes_on(flags, &object, counted.map_err(one)?).map_err(one)? {
         return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
     }
-    match &flags.run {
-        Some(run) => orphans::remove_run(run, via.as_ref())?,
-        None => {
-            let removed = orphans::remove_orphaned()?;
-            Log::new("faas-queue", false).line(&format!("removed {removed} orphaned runs"));
-        }
-    }
-    Ok(Exit::Done)
+    let Some(run) = &flags.run else {
+        let (removed, failures) = orphans::remove_orphaned().map_err(one)?;
+        Log::new("faas-queue", false).line(&format!("removed {removed} orphaned runs"));
+        return if failures.is_empty() { Ok(Exit::Done) } else { Err(failures) };
+    };
+    orphans::remove_run(run, via.as_ref()).map(|()| Exit::Done).map_err(one)
 }
 
 /// Messages in queues that are to be removed; those that cannot be looked at

@@ -271,6 +271,15 @@ impl Admin {
         self.exists(name).unwrap_or(true)
     }
 
+    /// Whether somebody takes from a topic, when brokers say so at once.
+    pub(super) fn is_read(&self, name: &str) -> bool {
+        let known = self.asker.fetch_metadata(Some(name), SEEN_MAX);
+        let is_there = known.is_ok_and(|known| {
+            known.topics().iter().any(|topic| topic.error().is_none() && topic.name() == name)
+        });
+        is_there && !depth::members(&self.asker, self.settings.group_of(name)).is_empty()
+    }
+
     fn forget_seen(&self) {
         self.seen.borrow_mut().0 = None;
     }

@@ -174,6 +174,10 @@ impl Connection for KafkaConnection {
         view::KafkaView::begin(&self.settings, &self.notes, name, range)
     }
 
+    fn is_watched(&mut self, name: &str) -> bool {
+        self.admin.is_read(name)
+    }
+
     fn detail(&mut self, name: &str) -> Result<QueueDetail, QueueError> {
         self.admin.detail(name)
     }

@@ -23,6 +23,9 @@ const READER_GONE_MS: u64 = 5_000;
 /// How long a look at a queue may take, in a loop that has other things to do.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
+/// How long a question may take that nothing depends on.
+const GLANCE_MAX: Duration = Duration::from_millis(200);
+
 /// Keys looked at by one step of a listing.
 const SCAN_COUNT: u32 = 1_000;
 
@@ -172,11 +175,20 @@ impl RedisConnection {
         })
     }
 
+    /// Whether somebody takes from a queue, when the server says so at once.
+    pub(super) fn is_read(&mut self, name: &str) -> bool {
+        self.main.is_up() && self.see_within(name, GLANCE_MAX).is_ok_and(|seen| seen.readers > 0)
+    }
+
     fn see(&mut self, name: &str) -> Result<Seen, QueueError> {
+        self.see_within(name, LOOK_MAX)
+    }
+
+    fn see_within(&mut self, name: &str, most: Duration) -> Result<Seen, QueueError> {
         let stream = self.keys.stream(name);
         let mut stat = scripts::STAT.call(&[&stream, &beside(&stream, "about")]);
         stat.arg(&self.settings.group).arg(READER_GONE_MS);
-        let mut answer = items(self.ask_within(&stat, LOOK_MAX)?).into_iter();
+        let mut answer = items(self.ask_within(&stat, most)?).into_iter();
         let mut next = || answer.next().unwrap_or_default();
         match text(next()).as_str() {
             "stream" => {}

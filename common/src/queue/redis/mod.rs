@@ -248,6 +248,10 @@ impl Connection for RedisConnection {
         view::RedisView::begin(&self.settings, name, range)
     }
 
+    fn is_watched(&mut self, name: &str) -> bool {
+        self.is_read(name)
+    }
+
     fn detail(&mut self, name: &str) -> Result<QueueDetail, QueueError> {
         self.detail_of(name)
     }
