@@ -27,6 +27,7 @@ if [ "${1:-}" = test ]; then
     need python3 python3
     need perl perl
     need bwrap bubblewrap
+    need tmux tmux
     # Brokers to test against.
     need redis-server redis-server
     need openssl openssl

@@ -48,13 +48,16 @@ pub struct Pong {
 /// # Errors
 /// The middleware cannot be reached, or a message did not come back in time.
 pub fn ping(url: &QueueUrl, ask: &Ping, tell: impl FnMut(&Latencies)) -> Result<Pong> {
+    // Before anything begins threads: they leave signals to this one.
+    let signals = Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
     let name = format!("faas-ping-{:08x}", clock::random_u64() & 0xFFFF_FFFF);
     let object = url.with_name(&name).to_string();
     let failed = |error: QueueError| error.failure("ping", &object);
     let mut owner = queue::connect(url).map_err(failed)?;
     let spec = QueueSpec { order: Some(Order::Fifo), ..QueueSpec::default() };
     owner.create(&name, &spec).map_err(failed)?;
-    let outcome = Course::begin(url, &name, ask, &object).and_then(|mut course| course.run(tell));
+    let outcome =
+        Course::begin(url, &name, ask, &object, signals).and_then(|mut course| course.run(tell));
     let removed = owner.remove(&name).map_err(failed);
     let pong = outcome?;
     removed.map(|()| pong)
@@ -73,7 +76,13 @@ struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    fn begin(url: &QueueUrl, name: &str, ask: &'a Ping, object: &'a str) -> Result<Self> {
+    fn begin(
+        url: &QueueUrl,
+        name: &str,
+        ask: &'a Ping,
+        object: &'a str,
+        signals: Signals,
+    ) -> Result<Self> {
         let poller = Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?;
         let poller = Rc::new(poller);
         let mut desk = Desk::new(poller.clone());
@@ -84,7 +93,6 @@ impl<'a> Course<'a> {
         let mut reader = queue::connect(url).map_err(failed)?;
         let queue = reader.open_receive(name).map_err(failed)?;
         let from = Port { connection: desk.add(reader), queue };
-        let signals = Signals::catch().map_err(|e| Failure::io("catch", "signals", &e))?;
         let added = poller.add(&signals, SIGNALS, Interest::Read);
         added.map_err(|error| Failure::io("wait for", "signals", &error))?;
         let body = vec![b'x'; usize::try_from(ask.size).unwrap_or(usize::MAX)];

@@ -22,6 +22,13 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
+/// From here on the three signals wait until somebody catches them, also for
+/// threads that begin later: one of them would end the process otherwise.
+pub fn block() {
+    // Without a descriptor left whoever needs one says so.
+    drop(Signals::catch());
+}
+
 /// Caught signals, in order.
 #[derive(Debug)]
 pub struct Signals(SignalFd);

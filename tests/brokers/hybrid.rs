@@ -142,7 +142,7 @@ fn an_id_that_comes_again_is_left_out() {
     let script = "Q=$U/$R-q; faas-queue new $Q
         faas-queue put $Q?dedupe=on < event; faas-queue put $Q?dedupe=on < event
         faas-queue stat -o json $Q | jq .depth
-        faas-queue put $Q < event; faas-queue stat -o json $Q | jq .depth; faas-queue rm $Q";
+        faas-queue put $Q < event; faas-queue stat -o json $Q | jq .depth; faas-queue rm --yes $Q";
     assert_eq!(place.ok(script), "1\n3\n");
 }
 
@@ -170,5 +170,5 @@ fn what_is_sent_from_queue_to_queue_comes_once() {
     let seen = Seen::of(&place.ok(&format!("faas-queue get -n 60 --timeout 5s {to}")));
     seen.has_all(60);
     assert_eq!(depth(), 0, "nothing came twice");
-    place.ok(&format!("faas-queue rm {from} {to}"));
+    place.ok(&format!("faas-queue rm --yes {from} {to}"));
 }

@@ -146,11 +146,11 @@ fn the_life_of_a_topic() {
     let empty = place.sh("faas-queue get --timeout 0 $U/$R-q");
     assert_eq!((empty.code, empty.stdout.as_str()), (75, ""));
     assert_eq!(place.sh("faas-queue new $U/$R-q").code, 1);
-    place.ok("faas-queue rm $U/$R-q");
+    place.ok("faas-queue rm --yes $U/$R-q");
     assert_eq!(place.sh("faas-queue stat $U/$R-q").code, 69);
     place.ok("faas-queue new $U/$R-q");
     assert_eq!(place.ok(stat), "[0,0,null,0]\n", "made again, it is empty");
-    place.ok("faas-queue rm $U/$R-q");
+    place.ok("faas-queue rm --yes $U/$R-q");
 }
 
 /// Ends of transactions are records too; nobody should take them for messages.
@@ -170,7 +170,7 @@ fn an_empty_topic_is_empty_after_transactions() {
     for _ in 0..5 {
         assert_eq!(place.ok(stat), "0\n");
     }
-    place.ok("faas-queue rm $U/$R-in $U/$R-out");
+    place.ok("faas-queue rm --yes $U/$R-in $U/$R-out");
 }
 
 /// What comes in the order of its keys, and where it lies.
@@ -194,7 +194,7 @@ fn a_key_is_a_partition_and_an_order() {
         assert!(before < number, "{number} came after {before}");
     }
     assert_eq!(got.len(), 60);
-    place.ok("faas-queue rm $U/$R-k");
+    place.ok("faas-queue rm --yes $U/$R-k");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn others_read_our_events() {
     ] {
         assert!(headers.contains(&header), "{header} is not in {headers:?}");
     }
-    place.ok("faas-queue rm $U/$R-h");
+    place.ok("faas-queue rm --yes $U/$R-h");
 }
 
 /// Records with `ce_` headers are events whoever sent them; others are dead
@@ -244,7 +244,7 @@ fn records_of_others() {
     let dead = events(&place.ok("faas-queue get -o json $U/$R-h.dead"));
     assert_eq!(dead[0]["data"], "naked");
     assert_eq!(dead[0]["faasreason"], "it is no event: no ce_id header");
-    place.ok("faas-queue rm $U/$R-h $U/$R-h.dead $U/$R-out");
+    place.ok("faas-queue rm --yes $U/$R-h $U/$R-h.dead $U/$R-out");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_large_binary_body() {
     place.ok(
         "faas-queue put -i raw $U/$R-big < body2; faas-queue get -o raw $U/$R-big | cmp - body2",
     );
-    place.ok("faas-queue rm $U/$R-big");
+    place.ok("faas-queue rm --yes $U/$R-big");
 }
 
 /// The end of what there is to read is no news, nor is anything else that

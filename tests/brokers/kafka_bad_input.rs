@@ -57,7 +57,7 @@ fn a_topic_that_is_not_there() {
         fails(&place.sh(script), 69, &parts);
     }
     fails(&place.sh("faas-queue stat $U/$R-none"), 69, &["no such queue"]);
-    fails(&place.sh("faas-queue rm $U/$R-none"), 69, &["no such queue"]);
+    fails(&place.sh("faas-queue rm --yes $U/$R-none"), 69, &["no such queue"]);
     let listed = place.ok("faas-queue ls $U");
     assert!(!listed.contains(&name), "asking for it made it: {listed}");
 }
@@ -76,7 +76,7 @@ fn what_a_topic_cannot() {
         fails(&place.sh(&format!("faas-queue new {flags}")), 2, &parts);
     }
     fails(&place.sh("faas-queue new $U/$R-q; faas-queue new $U/$R-q"), 1, &["it exists already"]);
-    place.ok("faas-queue rm $U/$R-q");
+    place.ok("faas-queue rm --yes $U/$R-q");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn an_input_that_no_topic_takes() {
     let came = place.sh("faas-queue put -i raw $U/$R-q < body");
     fails(&came, 2, &["takes records up to 1048588 bytes, not 12", "max.message.bytes"]);
     assert_eq!(
-        place.ok("faas-queue stat -o json $U/$R-q | jq .depth; faas-queue rm $U/$R-q"),
+        place.ok("faas-queue stat -o json $U/$R-q | jq .depth; faas-queue rm --yes $U/$R-q"),
         "0\n"
     );
 }

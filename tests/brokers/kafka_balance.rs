@@ -30,7 +30,7 @@ fn quick_ones_share(count: usize, options: &str, how: &str) -> (usize, usize) {
     place.until("all is done", || place.ok(&depth) == "0\n");
     hosts.iter_mut().for_each(|host| assert_eq!(host.stop(), 143));
     let seen = effects(&place, &format!("{}-results", place.sandbox.run()));
-    place.ok(&format!("faas-queue rm {jobs} {results}"));
+    place.ok(&format!("faas-queue rm --yes {jobs} {results}"));
     let (mut numbers, mut quick, mut all) = (BTreeSet::new(), 0, 0);
     for (value, times) in &seen.values {
         let (host, message) = value.split_once(' ').expect("who, and what");

@@ -97,7 +97,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.place.sh("faas-queue rm $U/$R-in $U/$R-out");
+        self.place.sh("faas-queue rm --yes $U/$R-in $U/$R-out");
     }
 }
 
@@ -236,7 +236,7 @@ fn a_slow_function_is_not_dead() {
     place.ok("seq 3 | faas-queue put $U/$R-in");
     place.until("all is done", || stat("$U/$R-out | jq .depth").trim() == "3");
     assert_eq!(place.text("ran").lines().count(), 3, "each ran once");
-    place.sh("faas-queue rm $U/$R-in $U/$R-out");
+    place.sh("faas-queue rm --yes $U/$R-in $U/$R-out");
 }
 
 /// Whoever reads it or sends to it ends with the reason, and what was not
@@ -251,7 +251,7 @@ fn a_topic_that_is_removed_while_it_is_used() {
         let readers = "faas-queue stat -o json $U/$R-in | jq .readers";
         place.until("it reads", || place.ok(readers).trim() == "1");
         let began = Instant::now();
-        place.ok(&format!("faas-queue rm $U/$R-{which}"));
+        place.ok(&format!("faas-queue rm --yes $U/$R-{which}"));
         if which == "out" {
             place.ok("seq 5 | faas-queue put $U/$R-in");
         }
@@ -265,7 +265,7 @@ fn a_topic_that_is_removed_while_it_is_used() {
         if which == "out" {
             let depth = place.ok("faas-queue stat -o json $U/$R-in | jq .depth");
             assert_eq!(depth, "5\n", "nothing that was taken is lost");
-            place.ok("faas-queue rm $U/$R-in");
+            place.ok("faas-queue rm --yes $U/$R-in");
         }
     }
 }
@@ -289,7 +289,7 @@ fn a_reply_queue_goes(how: &str) {
     place.until("the function runs", || place.sandbox.path().join("began").exists());
     trigger.kill();
     let names = "faas-queue ls $U | grep -o \"faas\\.$R\\._reply-[^ ]*\"";
-    place.ok(&format!("faas-queue rm $U/$({names})"));
+    place.ok(&format!("faas-queue rm --yes $U/$({names})"));
     let got = place.ok("faas-queue get -n 1 --timeout 40s -o lines $U/faas.$R._reply");
     assert_eq!(got, "gone\n", "{}", place.text("invoker.err"));
     place.ok("faas-queue rm --yes --run $R --via $U");
@@ -328,7 +328,7 @@ fn a_sender_over_its_quota_is_slower() {
     let got = place.ok("faas-queue get -n 1000 -o lines $U/$R-quota");
     assert_eq!(sorted(&got), sorted(&place.ok("seq -f %01000g 1000")));
     quota("--delete-config producer_byte_rate");
-    place.ok("faas-queue rm $U/$R-quota");
+    place.ok("faas-queue rm --yes $U/$R-quota");
     // What ten seconds allow may go at once.
     assert!(slow > Duration::from_secs(2), "it was not held up: {slow:?}");
 }

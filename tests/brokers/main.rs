@@ -9,6 +9,7 @@ mod kafka_bad_input;
 mod kafka_balance;
 mod kafka_brokers;
 mod kafka_faults;
+mod look;
 mod partition;
 mod redis;
 mod redis_bad_input;

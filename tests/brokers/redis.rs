@@ -151,7 +151,7 @@ fn queues_from_the_shell() {
         faas-queue ls -o json $U | jq -r .queue | grep -c -- $R-q
         faas-queue get -n 3 -o lines $Q; faas-queue get -n 9 --timeout 1s -o lines $Q; echo $?
         (sleep 0.3; echo late | faas-queue put $Q) & faas-queue get -o lines $Q; wait
-        faas-queue rm $Q; echo $?; faas-queue rm $Q 2> /dev/null; echo $?";
+        faas-queue rm --yes $Q; echo $?; faas-queue rm --yes $Q 2> /dev/null; echo $?";
     let told = "1\n[5,0,1000]\n1\n1\n2\n3\n4\n5\n75\nlate\n0\n69\n";
     assert_eq!(place.ok(&format!("{script}; exit 0")), told);
 }
@@ -163,7 +163,7 @@ fn get_takes_what_is_there_and_does_not_wait() {
     let place = place();
     let script = "Q=$U/$R-q; faas-queue new $Q; seq 3 | faas-queue put $Q
         faas-queue get --timeout 0 -o lines $Q; echo $?
-        faas-queue get --timeout 0 -o lines $Q; echo $?; faas-queue rm $Q";
+        faas-queue get --timeout 0 -o lines $Q; echo $?; faas-queue rm --yes $Q";
     assert_eq!(place.ok(script), "1\n2\n3\n0\n75\n");
 }
 
@@ -180,7 +180,7 @@ fn a_full_queue_blocks_rejects_or_drops() {
         let script = format!(
             "Q=$U/$R-{policy}; faas-queue new --capacity 2 --when-full {policy} $Q
             seq 5 | faas-queue put --timeout 500ms $Q; echo $?
-            faas-queue get -n 2 --timeout 5s -o lines $Q; faas-queue rm $Q"
+            faas-queue get -n 2 --timeout 5s -o lines $Q; faas-queue rm --yes $Q"
         );
         let came = place.sh(&script);
         assert_eq!(came.stdout, format!("{code}\n{kept}"), "{policy}: {came:?}");
@@ -204,7 +204,7 @@ fn one_function_on_queues() {
     for queue in ["in", "out", "in.dead"] {
         assert_eq!(redis.command(&["XLEN", queue]), "0", "{queue}");
     }
-    place.ok("faas-queue rm $U/in $U/out $U/in.dead");
+    place.ok("faas-queue rm --yes $U/in $U/out $U/in.dead");
     assert_eq!(lasting(&redis), Vec::<String>::new());
 }
 
@@ -217,7 +217,7 @@ fn bodies_of_any_bytes_and_of_five_megabytes() {
             faas-queue put --exact -i raw $I < $body
             faas-invoke --exact --from $I --to $O -n 1 -- cat
             faas-queue get --exact --timeout 20s -o raw $O | cmp - $body && echo $body
-        done; faas-queue rm $I $O"#;
+        done; faas-queue rm --yes $I $O"#;
     assert_eq!(place.ok(script), "big\nodd\n");
 }
 
@@ -231,7 +231,7 @@ fn at_most_once_and_at_least_once() {
             "Q=$U/$R-q; faas-queue new $Q; seq 3 | faas-queue put $Q
             invoke=\"faas-invoke --deliver {how} --from $Q?lease=2s -o lines\"
             $invoke -- ./killer.sh; echo $?; $invoke --idle 4s -- ./killer.sh | sort
-            faas-queue stat -o json $Q | jq .depth,.held; faas-queue rm $Q"
+            faas-queue stat -o json $Q | jq .depth,.held; faas-queue rm --yes $Q"
         );
         let came = place.sh(&script);
         assert_eq!(came.stdout, format!("1\n137\n{again}0\n0\n"), "{how}: {came:?}");

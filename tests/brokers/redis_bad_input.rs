@@ -327,7 +327,7 @@ fn a_queue_that_is_removed_under_its_readers() {
         let mut reader = place.start(name, &format!("{command} {queue} {program}"));
         let readers = format!("faas-queue stat -o json {queue} | jq .readers");
         place.until("it to read", || place.sh(&readers).stdout == "1\n");
-        place.ok(&format!("sleep 0.3; faas-queue rm {queue}"));
+        place.ok(&format!("sleep 0.3; faas-queue rm --yes {queue}"));
         assert_eq!(reader.wait(), 69);
         let told = place.text(&format!("{name}.err"));
         assert!(told.starts_with(begin), "{told}");

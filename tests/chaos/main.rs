@@ -192,8 +192,8 @@ fn an_invoker_on_queues_killed_many_times() {
     assert_eq!(by_value.len(), count, "none is lost");
     assert_eq!(by_id.len(), count, "what comes again has the same id");
     assert!(kills > 3);
-    let counts =
-        sandbox.ok("faas-queue ls -o json | jq -c '[.depth, .held]'; faas-queue rm ${P}in ${P}out");
+    let counts = sandbox
+        .ok("faas-queue ls -o json | jq -c '[.depth, .held]'; faas-queue rm --yes ${P}in ${P}out");
     assert_eq!(counts, "[0,0]\n[0,0]\n");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }

@@ -42,7 +42,7 @@ fn a_full_queue_of_dead_letters_does_not_stop_the_work() {
     assert_eq!(invoker.wait().expect("it ends").code(), Some(1));
     assert!(began.elapsed() < Duration::from_secs(10), "it ends though the letters still wait");
     // The letters that found no place are kept, and come when there is room.
-    let rest = "faas-invoke -q --from ${P}q --to ${P}r --idle 2s -- cat & faas-queue get -n 50 --timeout 10s -o lines ${P}q.dead | sort -n | md5sum; seq 2 2 100 | md5sum; wait; faas-queue rm ${P}q ${P}r ${P}q.dead";
+    let rest = "faas-invoke -q --from ${P}q --to ${P}r --idle 2s -- cat & faas-queue get -n 50 --timeout 10s -o lines ${P}q.dead | sort -n | md5sum; seq 2 2 100 | md5sum; wait; faas-queue rm --yes ${P}q ${P}r ${P}q.dead";
     let out = sandbox.ok(rest);
     let sums: Vec<&str> = out.lines().collect();
     assert_eq!(sums[0], sums[1], "no letter is lost");
@@ -124,7 +124,7 @@ fn a_left_behind_process_that_writes_for_ever_does_not_hold_the_call() {
 #[test]
 fn a_trigger_ends_when_its_queue_is_removed() {
     let sandbox = Sandbox::new();
-    let came = sandbox.sh("faas-queue new --capacity 2 ${P}q; (sleep 0.5; faas-queue rm ${P}q) & seq 9 | faas-trigger -q --to ${P}q");
+    let came = sandbox.sh("faas-queue new --capacity 2 ${P}q; (sleep 0.5; faas-queue rm --yes ${P}q) & seq 9 | faas-trigger -q --to ${P}q");
     assert_eq!(came.code, 69, "{came:?}");
     assert!(came.stderr.contains("was removed (the last line sent is 2)"), "{}", came.stderr);
 }
@@ -132,7 +132,7 @@ fn a_trigger_ends_when_its_queue_is_removed() {
 #[test]
 fn a_sender_that_gives_up_takes_its_body_along() {
     let sandbox = Sandbox::new();
-    let script = "faas-queue new --capacity 1 ${P}q; for i in 1 2 3; do head -c 50000 /dev/zero | faas-queue put -q --timeout 200ms -i raw ${P}q; done; faas-queue get -o raw ${P}q | wc -c; head -c 99999 /dev/zero | faas-queue put -i raw ${P}q; faas-queue put -q --timeout 200ms -i raw ${P}q <chain; ls state/bodies/* | grep -c ^f; faas-queue get -o raw ${P}q | wc -c; ls state/bodies/* | grep -c ^f; faas-queue rm ${P}q";
+    let script = "faas-queue new --capacity 1 ${P}q; for i in 1 2 3; do head -c 50000 /dev/zero | faas-queue put -q --timeout 200ms -i raw ${P}q; done; faas-queue get -o raw ${P}q | wc -c; head -c 99999 /dev/zero | faas-queue put -i raw ${P}q; faas-queue put -q --timeout 200ms -i raw ${P}q <chain; ls state/bodies/* | grep -c ^f; faas-queue get -o raw ${P}q | wc -c; ls state/bodies/* | grep -c ^f; faas-queue rm --yes ${P}q";
     sandbox.file("chain", &"x".repeat(99_999));
     assert_eq!(sandbox.sh(script).stdout, "50000\n1\n99999\n0\n");
 }
@@ -158,6 +158,6 @@ fn json_nested_too_deep_for_a_condition_is_a_dead_letter() {
 #[test]
 fn dead_letters_into_the_queue_they_came_from_are_refused() {
     let sandbox = Sandbox::new();
-    let came = sandbox.sh("faas-queue new ${P}q; faas-invoke --from ${P}q --dead ${P}q -- cat; code=$?; faas-queue rm ${P}q; exit $code");
+    let came = sandbox.sh("faas-queue new ${P}q; faas-invoke --from ${P}q --dead ${P}q -- cat; code=$?; faas-queue rm --yes ${P}q; exit $code");
     assert_eq!(came.code, 2);
 }

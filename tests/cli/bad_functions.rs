@@ -66,7 +66,7 @@ fn prints_a_bad_event() {
 #[test]
 fn no_descriptors_left() {
     told!(
-        "faas-queue new ${P}q; (ulimit -n 6; faas-queue get --timeout 0 ${P}q); code=$?; faas-queue rm ${P}q; exit $code"
+        "faas-queue new ${P}q; (ulimit -n 6; faas-queue get --timeout 0 ${P}q); code=$?; faas-queue rm --yes ${P}q; exit $code"
     );
 }
 
@@ -77,7 +77,7 @@ fn more_queues_than_the_host_allows() {
         return;
     }
     let sandbox = Sandbox::new();
-    let script = "unshare --ipc setpriv --reuid 65534 --clear-groups true 2>/dev/null || exit 9; chmod 777 .; cp $(command -v faas-queue) .; unshare --ipc bash -c 'echo 1 > /proc/sys/fs/mqueue/queues_max && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all bash -c \"./faas-queue new \\${P}a && ./faas-queue new \\${P}b; code=\\$?; ./faas-queue rm \\${P}a; exit \\$code\"'";
+    let script = "unshare --ipc setpriv --reuid 65534 --clear-groups true 2>/dev/null || exit 9; chmod 777 .; cp $(command -v faas-queue) .; unshare --ipc bash -c 'echo 1 > /proc/sys/fs/mqueue/queues_max && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all bash -c \"./faas-queue new \\${P}a && ./faas-queue new \\${P}b; code=\\$?; ./faas-queue rm --yes \\${P}a; exit \\$code\"'";
     let told = sandbox.told(script);
     if told.contains("exit: 9\n") {
         println!("skipped: this root may not make namespaces or become another user");

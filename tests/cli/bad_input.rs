@@ -53,7 +53,7 @@ fn line_feed_in_a_lines_body() {
 #[test]
 fn bad_lines_of_a_trigger() {
     told!(
-        "faas-queue new ${P}q; printf 'one\\n{bad\\nthree\\n' | faas-trigger --to ${P}q; echo $?; faas-queue get --timeout 0 -o lines ${P}q; jq -r .data faas-trigger.dead.ndjson; faas-queue rm ${P}q"
+        "faas-queue new ${P}q; printf 'one\\n{bad\\nthree\\n' | faas-trigger --to ${P}q; echo $?; faas-queue get --timeout 0 -o lines ${P}q; jq -r .data faas-trigger.dead.ndjson; faas-queue rm --yes ${P}q"
     );
 }
 
@@ -76,12 +76,14 @@ fn no_such_queue_to_invoke_from() {
 
 #[test]
 fn no_such_queue_to_remove() {
-    told!("faas-queue rm ${P}nowhere");
+    told!("faas-queue rm --yes ${P}nowhere");
 }
 
 #[test]
 fn queue_that_exists() {
-    told!("faas-queue new ${P}q; faas-queue new ${P}q; code=$?; faas-queue rm ${P}q; exit $code");
+    told!(
+        "faas-queue new ${P}q; faas-queue new ${P}q; code=$?; faas-queue rm --yes ${P}q; exit $code"
+    );
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn queues_inside_one_process() {
 #[test]
 fn from_and_to_the_same_queue() {
     told!(
-        "faas-queue new ${P}q; faas-invoke --from ${P}q --to ${P}q -- cat; code=$?; faas-queue rm ${P}q; exit $code"
+        "faas-queue new ${P}q; faas-invoke --from ${P}q --to ${P}q -- cat; code=$?; faas-queue rm --yes ${P}q; exit $code"
     );
 }
 
@@ -134,7 +136,7 @@ fn no_program_at_all() {
 #[test]
 fn empty_input() {
     told!(
-        "faas-invoke -- cat < /dev/null && faas-queue new ${P}q && faas-trigger -v --to ${P}q < /dev/null; code=$?; faas-queue rm ${P}q; exit $code"
+        "faas-invoke -- cat < /dev/null && faas-queue new ${P}q && faas-trigger -v --to ${P}q < /dev/null; code=$?; faas-queue rm --yes ${P}q; exit $code"
     );
 }
 
@@ -151,7 +153,7 @@ fn stdout_closed_early() {
 #[test]
 fn stdout_closed_early_on_a_queue() {
     told!(
-        "faas-queue new ${P}q; seq 9 | faas-queue put ${P}q; faas-queue get -n 9 -o lines ${P}q | head -1; echo ${PIPESTATUS[0]}; faas-queue rm ${P}q"
+        "faas-queue new ${P}q; seq 9 | faas-queue put ${P}q; faas-queue get -n 9 -o lines ${P}q | head -1; echo ${PIPESTATUS[0]}; faas-queue rm --yes ${P}q"
     );
 }
 

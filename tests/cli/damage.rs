@@ -15,7 +15,7 @@ fn a_ledger() {
     let script = format!(
         "faas-queue new ${{P}}q; head -c 9000 /dev/zero | faas-queue put -i raw ${{P}}q; \
          printf {GARBAGE} | dd of=$(echo state/bodies/*/ledger) conv=notrunc 2>dd; \
-         faas-queue get -n1 ${{P}}q; echo $?; faas-queue rm ${{P}}q"
+         faas-queue get -n1 ${{P}}q; echo $?; faas-queue rm --yes ${{P}}q"
     );
     let came = sandbox.sh(&script);
     assert!(came.stdout.ends_with("69\n") && !came.stdout.contains("\"data\""), "{came:?}");
@@ -70,7 +70,7 @@ fn slots() {
         "faas-queue new ${{P}}q; seq 3 | faas-queue put ${{P}}q; \
          mkdir -p state/slots/$(basename ${{P}}q); \
          printf {GARBAGE} > state/slots/$(basename ${{P}}q)/99999-0badcafe; \
-         faas-queue get -n3 -o lines ${{P}}q; echo $?; faas-queue rm ${{P}}q"
+         faas-queue get -n3 -o lines ${{P}}q; echo $?; faas-queue rm --yes ${{P}}q"
     );
     let came = sandbox.sh(&script);
     assert_eq!(came.stdout, "1\n2\n3\n0\n", "the others are not held up: {came:?}");

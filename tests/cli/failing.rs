@@ -220,7 +220,7 @@ fn at_most_once_does_not_come_again_after_its_invoker_was_killed() {
             "invoke=\"faas-invoke --deliver {how} --from ${{P}}in -o lines\"
              faas-queue new ${{P}}in; seq 3 | faas-queue put ${{P}}in
              $invoke -- ./killer.sh; echo $?; $invoke --idle 700ms -- ./killer.sh | sort
-             faas-queue ls -o json | jq .depth,.held; faas-queue rm ${{P}}in"
+             faas-queue ls -o json | jq .depth,.held; faas-queue rm --yes ${{P}}in"
         );
         let came = sandbox.sh(&script);
         assert_eq!(came.stdout, format!("1\n137\n{again}0\n0\n"), "{came:?}");
@@ -332,7 +332,7 @@ fn kept_order_is_that_of_the_input_through_sleeps_and_retries() {
         "faas-queue new ${{P}}in ${{P}}out; seq 40 | faas-queue put ${{P}}in &
          faas-invoke {flags} -n 40 --from ${{P}}in --to ${{P}}out -- ./uneven.sh &
          faas-queue get -n 38 -o lines ${{P}}out; wait
-         faas-queue rm ${{P}}in ${{P}}out ${{P}}in.dead"
+         faas-queue rm --yes ${{P}}in ${{P}}out ${{P}}in.dead"
     );
     let came = sandbox.sh(&script);
     assert_eq!(came.stdout, expected, "{came:?}");

@@ -90,7 +90,7 @@ fn dead_letters_past_the_capacity_of_their_queue() {
          -- sh -c 'exit 100' & seq {BURST} | faas-queue put -q ${{P}}q; wait $!; \
          faas-queue ls -o json | jq -c '[.depth, .held]'; du -sk state | cut -f1; \
          faas-queue get -n {BURST} -o lines --timeout 5s ${{P}}q.dead | sort -n | uniq | wc -l; \
-         du -sk state | cut -f1; faas-queue rm ${{P}}q ${{P}}q.out ${{P}}q.dead"
+         du -sk state | cut -f1; faas-queue rm --yes ${{P}}q ${{P}}q.out ${{P}}q.dead"
     );
     let out = sandbox.ok(&format!("faas-queue new ${{P}}q.out; {script}"));
     let lines: Vec<&str> = out.lines().collect();

@@ -150,7 +150,7 @@ fn bodies(sandbox: &Sandbox) -> Vec<Value> {
 }
 
 fn assert_clean(sandbox: &Sandbox) {
-    sandbox.ok("faas-queue rm ${P}q");
+    sandbox.ok("faas-queue rm --yes ${P}q");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }
 

@@ -83,7 +83,7 @@ fn full_shared_memory() {
         head -c 2000000 /dev/zero | faas-queue put -i raw ${P}q; echo put: $?
         echo small | faas-queue put ${P}q; echo put: $?
         faas-queue get --timeout 0 -o lines ${P}q; find small -type f | grep -c bodies/.*/f
-        faas-queue rm ${P}q; exit 0'";
+        faas-queue rm --yes ${P}q; exit 0'";
     let told = sandbox.told(script);
     if told.contains("exit: 9") {
         println!("skipped: this root may not mount");
@@ -108,7 +108,7 @@ fn shared_memory_that_is_full_for_a_while() {
         faas-invoke --from ${P}q --to ${P}r -n 1 -- head -c 400000 /dev/zero 2>said &
         until grep -q room said; do sleep 0.05; done; cat said >&2; rm small/ballast; wait
         faas-queue get -o raw ${P}r | wc -c
-        faas-queue rm ${P}q ${P}r; exit 0'";
+        faas-queue rm --yes ${P}q ${P}r; exit 0'";
     let came = sandbox.sh(script);
     if came.code == 9 {
         println!("skipped: this root may not mount");
@@ -132,7 +132,7 @@ fn an_output_larger_than_all_shared_memory() {
         printf \"2000000\\n3\\n\" | faas-queue put ${P}q
         faas-invoke --from ${P}q --to ${P}r -n 2 -- sh -c \"read -r n; head -c \\$n /dev/zero | tr \\\\\\0 x\"
         faas-queue get --timeout 0 -o lines ${P}r; faas-queue get --timeout 0 ${P}q.dead | jq -c [.data,.faasreason]
-        faas-queue rm ${P}q ${P}r ${P}q.dead; exit 0'";
+        faas-queue rm --yes ${P}q ${P}r ${P}q.dead; exit 0'";
     let came = sandbox.sh(script);
     if came.code == 9 {
         println!("skipped: this root may not mount");

@@ -17,6 +17,7 @@ mod help;
 mod http_source;
 mod joins;
 mod limits;
+mod look;
 mod loops;
 mod queues;
 mod redrive;

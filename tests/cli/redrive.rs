@@ -74,7 +74,7 @@ fn letters_go_to_a_queue_without_what_their_failure_added() {
     let script = "printf 'a\\nb\\n' | faas-invoke -q --retries 0 -- false; faas-queue new ${P}q; \
                   faas-trigger -v --redrive false.dead.ndjson --to ${P}q; \
                   faas-queue get -n 2 ${P}q | jq -c '[.data, ([keys[] | select(startswith(\"faas\"))] | length)]'; \
-                  faas-queue rm ${P}q";
+                  faas-queue rm --yes ${P}q";
     assert_eq!(sandbox.sh(script).stdout, "[\"a\",0]\n[\"b\",0]\n");
 }
 

@@ -20,8 +20,8 @@ fn sigterm_drains_an_invoker_on_queues() {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("it is there");
     let came = sandbox.came(child.wait_with_output().expect("it ends"));
     assert_eq!(came.code, 0, "{came:?}");
-    let counts =
-        sandbox.ok("faas-queue ls -o json | jq -c '[.depth, .held]'; faas-queue rm ${P}q ${P}r");
+    let counts = sandbox
+        .ok("faas-queue ls -o json | jq -c '[.depth, .held]'; faas-queue rm --yes ${P}q ${P}r");
     assert_eq!(counts, "[6,0]\n[2,0]\n", "what was begun is finished, the rest stays");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }

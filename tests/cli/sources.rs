@@ -373,7 +373,7 @@ fn wrong_addresses_times_and_flags_are_refused_with_a_cure() {
         assert!(tells, "{source}: {came:?}");
     }
     assert_eq!(sandbox.sh("faas-queue get --timeout 0 ${P}q").code, 75, "nothing was sent");
-    sandbox.ok("faas-queue rm ${P}q");
+    sandbox.ok("faas-queue rm --yes ${P}q");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }
 
@@ -386,7 +386,7 @@ fn times_that_never_come_are_refused_with_a_cure() {
         assert_eq!(came.code, 2, "{source}: {came:?}");
         assert!(came.stderr.contains("\n  try: "), "{source}: {came:?}");
     }
-    sandbox.ok("faas-queue rm ${P}q");
+    sandbox.ok("faas-queue rm --yes ${P}q");
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn a_clock_ticks_into_a_queue() {
         timeout 20 faas-trigger every:100ms -n 3 --to ${P}q
         faas-queue get -n 3 ${P}q | jq -c '[.type, .source, .data.tick, (.id / \"-\")[1]]'
         timeout 20 faas-trigger 'cron:0 0 1 1 * Asia/Tokyo' --timeout 0 --to ${P}q
-        echo $?; faas-queue rm ${P}q");
+        echo $?; faas-queue rm --yes ${P}q");
     let tick = |n: u32| format!("[\"faas.tick\",\"/faas-trigger/every\",{n},\"{n}\"]\n");
     let ticks: String = (1..=3).map(tick).collect();
     assert_eq!(out, ticks + "75\n", "the year does not begin just now");

@@ -6,6 +6,7 @@ mod fixture;
 mod joins;
 mod order;
 mod sizes;
+mod views;
 
 use fixture::{Fixture, Kafka, Mem, Mq, Redis};
 
@@ -53,6 +54,9 @@ macro_rules! suites {
             sizes::large_attributes as carries_large_attributes,
             sizes::names as takes_odd_names,
             sizes::many_queues as works_with_many_queues,
+            views::takes_nothing as shows_messages_and_takes_none,
+            views::follows as shows_what_comes_later,
+            views::knows_what_is_not_there as cannot_show_what_is_not_there,
         })* }
     };
 }

@@ -175,7 +175,9 @@ fn spill_bound() -> Result<u64> {
 /// Something cannot be removed.
 pub fn close_run(places: &mut Places) -> Result<()> {
     let run = places.placement.run.clone();
-    for (_, at, name) in places.queues() {
+    // Whoever looks at the run sees its end by the queue of copies.
+    let tap = (None, 0, places.placement.tap());
+    for (_, at, name) in places.queues().into_iter().chain([tap]) {
         let connection = places.at(at);
         match connection.remove(&name) {
             Ok(()) | Err(QueueError::NoSuchQueue) => {}

@@ -31,6 +31,7 @@ pub struct Tap {
     signals: Signals,
     signal: Option<i32>,
     is_over: bool,
+    is_closed: bool,
     shown: u64,
 }
 
@@ -42,27 +43,40 @@ impl Tap {
     /// There is no such run, somebody looks at it already, or its middleware
     /// cannot be reached.
     pub fn open(run: &str, via: Option<&QueueUrl>) -> Result<Self> {
+        let io = |what: &'static str| move |error: std::io::Error| Failure::io(what, "run", &error);
+        // Before anything begins threads: they leave signals to this one.
+        let signals = Signals::catch().map_err(io("catch signals at"))?;
         let home = home_of(run, via)?;
         let failed = |error: QueueError| error.failure("look at run", run);
         let mut owner = queue::connect(&home).map_err(failed)?;
         let is_local = owner.capabilities().on_one_host;
         let name = naming::tap(is_local, run);
         create(owner.as_mut(), &name, run, is_local)?;
-        let io = |what: &'static str| move |error: std::io::Error| Failure::io(what, "run", &error);
-        let signals = Signals::catch().map_err(io("catch signals at"))?;
         let poller = Rc::new(Poller::new().map_err(io("look at"))?);
         poller.add(&signals, SIGNALS, Interest::Read).map_err(io("look at"))?;
         let mut desk = Desk::new(poller.clone());
         let mut connection = queue::connect(&home).map_err(failed)?;
         let queue = connection.open_receive(&name).map_err(failed)?;
         let from = Port { connection: desk.add(connection), queue };
-        let (signal, is_over) = (None, false);
-        Ok(Self { desk, poller, from, owner, name, signals, signal, is_over, shown: 0 })
+        let (signal, is_over, is_closed, shown) = (None, false, false, 0);
+        Ok(Self { desk, poller, from, owner, name, signals, signal, is_over, is_closed, shown })
     }
 
     /// The signal that ended it.
     pub fn signal(&self) -> Option<i32> {
         self.signal
+    }
+
+    /// Ends the look: the queue of copies goes.
+    ///
+    /// # Errors
+    /// It cannot be removed; one that is gone with its run is no error.
+    pub fn close(mut self) -> Result<()> {
+        self.is_closed = true;
+        match self.owner.remove(&self.name) {
+            Ok(()) | Err(QueueError::NoSuchQueue) => Ok(()),
+            Err(error) => Err(error.failure("remove", &self.owner.url_of(&self.name))),
+        }
     }
 
     fn take(&mut self, most: usize, into: &mut Vec<Seen>) -> std::result::Result<(), QueueError> {
@@ -102,9 +116,9 @@ impl Tap {
         wait: Duration,
         into: &mut Vec<Seen>,
     ) -> std::result::Result<(), QueueError> {
-        let begin = Instant::now();
+        let (begin, before) = (Instant::now(), into.len());
         self.take(most, into)?;
-        while into.is_empty() && self.signal.is_none() && begin.elapsed() < wait {
+        while into.len() == before && self.signal.is_none() && begin.elapsed() < wait {
             let left = wait.saturating_sub(begin.elapsed());
             self.turn(left.min(Duration::from_millis(IDLE_LOOK_MS)))?;
             self.take(most, into)?;
@@ -139,8 +153,9 @@ impl View for Tap {
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        // One that is gone with its run needs no removing.
-        let _ = self.owner.remove(&self.name);
+        if !self.is_closed {
+            let _ = self.owner.remove(&self.name);
+        }
     }
 }
 

@@ -117,12 +117,14 @@ fn queues(frame: &mut Frame<'_>, model: &Model, look: Look, head: Rect, body: Re
         Constraint::Length(7),
         Constraint::Length(SPARK as u16),
     ];
+    let columns = if has_sparks { widths.len() } else { widths.len() - 1 };
     let place = model.place().unwrap_or(0);
     let height = usize::from(body.height).saturating_sub(1);
     let first = place.saturating_sub(height.saturating_sub(1));
     let rows = shown.iter().enumerate().skip(first).take(height).map(|(at, queue)| {
         let style = if at == place { look.chosen() } else { Style::new() };
-        Row::new(cells(queue, model.name_of(queue), name_width)).style(style)
+        let cells = cells(queue, model.name_of(queue), name_width).into_iter().take(columns);
+        Row::new(cells).style(style)
     });
     let names = [
         "QUEUE",
@@ -134,7 +136,8 @@ fn queues(frame: &mut Frame<'_>, model: &Model, look: Look, head: Rect, body: Re
         "READERS",
         "DEPTH SINCE",
     ];
-    let table = Table::new(rows, widths).header(Row::new(names).style(look.head()));
+    let head = Row::new(names.into_iter().take(columns)).style(look.head());
+    let table = Table::new(rows, &widths[..columns]).header(head);
     frame.render_widget(table.column_spacing(1), body);
     if shown.is_empty() {
         let text = if model.troubles.is_empty() { "no queues" } else { "nothing is known yet" };

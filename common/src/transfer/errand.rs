@@ -33,8 +33,8 @@ pub struct Outcome {
 }
 
 impl Errand {
-    /// What waits in the queue; with what is held, where nobody is at work
-    /// who could hold it.
+    /// What waits in the queue, and what is held: readers that are gone leave
+    /// that.
     ///
     /// # Errors
     /// There is no such queue, or its middleware cannot be reached.
@@ -42,7 +42,7 @@ impl Errand {
         let failed = |error: QueueError| error.failure("look at", &self.from.to_string());
         let stat = queue::connect(&self.from).and_then(|mut open| open.stat(self.from.name()));
         let stat = stat.map_err(failed)?;
-        Ok(stat.depth + if stat.readers == 0 { stat.held } else { 0 })
+        Ok(stat.depth + stat.held)
     }
 
     /// Does it; `arrived` is told how many have arrived, `tell` what could not
@@ -72,6 +72,7 @@ impl Errand {
 
     /// The transfer, and where it goes.
     fn transfer(&self, depth: u64, quiet: bool) -> Result<(Transfer, Option<Port>)> {
+        crate::signals::block();
         let poller = Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?;
         let poller = Rc::new(poller);
         let mut desk = Desk::new(poller.clone());

@@ -384,8 +384,13 @@ impl Transfer {
             report.end = End::Signal(signal);
             return Ok(false);
         }
+        // Who takes what is there waits for no room, but for answers.
+        let patience = self.until.timeout.map(|timeout| match state.waits_for {
+            None if timeout.is_zero() => Duration::from_millis(ANSWER_MAX_MS),
+            _ => timeout,
+        });
         let gave_up = !state.sent.is_empty()
-            && self.until.timeout.is_some_and(|timeout| state.last.elapsed() >= timeout);
+            && patience.is_some_and(|patience| state.last.elapsed() >= patience);
         if gave_up {
             report.end = End::TimedOut;
         }

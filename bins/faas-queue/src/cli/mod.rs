@@ -14,12 +14,11 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  faas-queue new mq:/jobs
-  seq 3 | faas-queue put mq:/jobs
+  faas-queue new mq:/jobs && seq 3 | faas-queue put mq:/jobs
   faas-queue get -n3 -o lines mq:/jobs
-  faas-queue ls
-  faas-queue rm mq:/jobs
-  faas-queue ls -v redis://127.0.0.1/0
+  faas-queue peek -n3 redis://127.0.0.1/0/orders
+  faas-queue redrive mq:/jobs.dead
+  faas-queue top redis://127.0.0.1/0
 
 Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 cannot reach a queue,
 75 full, empty or gave up waiting, 77 not allowed, 128+N by signal N.";

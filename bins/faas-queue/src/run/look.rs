@@ -27,7 +27,8 @@ pub fn tail(flags: &Tail) -> Outcome {
         let mut tap = Tap::open(run, via(flags.via.as_deref())?.as_ref())?;
         let mut log = Log::new("faas-queue", false);
         let exit = look(Look { count, timeout, ..plain }, &mut tap, &mut log)?;
-        return Ok(tap.signal().map_or(exit, Exit::by_signal));
+        let exit = tap.signal().map_or(exit, Exit::by_signal);
+        return tap.close().map(|()| exit);
     }
     let until = flags.until.as_deref().map(position);
     let range = Range { at: position(&flags.at), until };

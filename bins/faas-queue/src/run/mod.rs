@@ -19,6 +19,7 @@ use faas_common::poll::Poller;
 use faas_common::queue::{self, Connection, Desk, Port, QueueSpec, QueueUrl};
 use faas_common::runner::places::Places;
 use faas_common::runner::{join, orphans};
+use faas_common::signals;
 use faas_common::transfer::{self, Edit, Step, Transfer, Until};
 use faas_common::trigger::{Destination, Progress, Trigger};
 use std::rc::Rc;
@@ -246,6 +247,7 @@ fn get(flags: &Get) -> Outcome {
 }
 
 fn desk() -> Result<(Desk, Rc<Poller>), Failure> {
+    signals::block();
     let poller = Poller::new().map_err(|error| Failure::io("open", "an epoll set", &error))?;
     let poller = Rc::new(poller);
     Ok((Desk::new(poller.clone()), poller))

@@ -189,7 +189,7 @@ impl View for KafkaView {
                 self.hear(left)?;
             }
         }
-        while into.len() < most {
+        for _ in 0..most {
             let Some(seen) = self.oldest().and_then(|partition| self.pop(partition)) else { break };
             into.push(seen);
         }

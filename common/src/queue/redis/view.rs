@@ -150,7 +150,7 @@ impl View for RedisView {
         if self.is_at_end {
             return Ok(());
         }
-        let most = most.min(self.ask);
+        let (most, before) = (most.min(self.ask), into.len());
         let entries = self.look(most)?;
         let is_short = entries.len() < most;
         if !entries.is_empty() {
@@ -161,7 +161,7 @@ impl View for RedisView {
             End::Time(time_ms) => self.is_at_end = is_short && clock::unix_us() / 1000 >= *time_ms,
             End::Never => {}
         }
-        if into.is_empty() && !self.is_at_end && !wait.is_zero() {
+        if into.len() == before && !self.is_at_end && !wait.is_zero() {
             let entries = self.wait(most, wait)?;
             self.take(entries, into);
         }

@@ -1,0 +1,293 @@
+//! Queues looked into from the shell, on Redis and on Kafka: nothing is taken
+//! by looking, and nothing is lost or doubled by copying and moving.
+
+use crate::common::{Place, Seen};
+use faas_tests::services::{Redis, shared_kafka, shared_redis};
+use nix::sys::signal::Signal;
+
+fn places() -> [Place; 2] {
+    [Place::new(&shared_redis()), Place::new(&shared_kafka())]
+}
+
+/// Two readers share what is in a queue while three others look at it.
+#[test]
+fn looking_disturbs_nobody() {
+    const COUNT: usize = 2_000;
+    for place in places() {
+        place.ok("faas-queue new $U/$R-q");
+        let looking = ["tail $U/$R-q -o json", "tail --at start --grep 7 $U/$R-q -o lines"];
+        let mut lookers: Vec<_> = looking
+            .iter()
+            .enumerate()
+            .map(|(n, look)| place.start(&format!("look{n}"), &format!("faas-queue {look}")))
+            .collect();
+        let mut readers: Vec<_> = (0..2)
+            .map(|n| {
+                let get = format!("faas-queue get -n {COUNT} --timeout 100s $U/$R-q");
+                place.start(&format!("got{n}"), &get)
+            })
+            .collect();
+        let mut sender =
+            place.start("sent", &format!("sh -c 'seq {COUNT} | faas-queue put $U/$R-q'"));
+        for _ in 0..10 {
+            place.ok("faas-queue peek -n 1000 $U/$R-q > /dev/null");
+        }
+        assert_eq!(sender.wait(), 0);
+        let got = || place.text("got0.out") + &place.text("got1.out");
+        place.until("all were taken", || got().lines().count() >= COUNT);
+        lookers.iter_mut().for_each(|looker| _ = looker.stop());
+        readers.iter_mut().for_each(|reader| _ = reader.stop());
+        let seen = Seen::of(&got());
+        seen.has_all(COUNT);
+        seen.has_none_twice();
+        assert_eq!(place.ok("faas-queue stat -o json $U/$R-q | jq .depth,.held"), "0\n0\n");
+        if place.url.starts_with("kafka") {
+            // A log keeps all, so whoever follows sees all.
+            Seen::of(&place.text("look0.out")).has_all(COUNT);
+        }
+        place.ok("faas-queue rm --yes $U/$R-q");
+    }
+}
+
+#[test]
+fn shows_what_is_asked_for() {
+    for place in places() {
+        place.ok(
+            r#"faas-queue new --order fifo $U/$R-q
+            for n in 1 2 3 4; do echo "{\"n\":$n,\"word\":\"kiwi-$n\"}"; done | faas-queue put $U/$R-q"#,
+        );
+        let cases = [
+            ("-n 2 --jq .data.n", "1\n2\n"),
+            ("--at -2 --jq .data.n", "3\n4\n"),
+            ("--until -3 --jq .data.n", "1\n"),
+            ("--at end", ""),
+            ("--at -1h --where '.data.n > 3' -o lines", "{\"n\":4,\"word\":\"kiwi-4\"}\n"),
+            ("--grep 'kiwi-[23]' -f '{{data.word}} {{size}};'", "kiwi-2 23;kiwi-3 23;"),
+            ("--where .data.x", ""),
+        ];
+        for (flags, expected) in cases {
+            assert_eq!(place.ok(&format!("faas-queue peek {flags} $U/$R-q")), expected, "{flags}");
+        }
+        // What is shown as its place is where to begin.
+        let at = place.ok("faas-queue peek -o json $U/$R-q | jq -r .faasplace | sed -n 3p");
+        let again = format!("faas-queue peek --at {} --jq .data.n $U/$R-q", at.trim());
+        assert_eq!(place.ok(&again), "3\n4\n");
+        let table = place.ok("faas-queue peek -n1 -o table $U/$R-q");
+        assert!(table.starts_with("SENT ") && table.contains("kiwi-1"), "{table}");
+        for (flags, wanted) in [
+            ("--jq '.data['", "cannot read --jq"),
+            ("--grep '('", "cannot read --grep"),
+            ("-f '{{'", "cannot read -f"),
+            ("--at x/y", "no position in a"),
+        ] {
+            let came = place.sh(&format!("faas-queue peek {flags} $U/$R-q"));
+            assert_eq!(came.code, 2, "{flags}: {came:?}");
+            assert!(came.stderr.contains(wanted), "{flags}: {came:?}");
+        }
+        let none = place.sh("faas-queue peek $U/$R-none");
+        assert!(none.code == 69 && none.stderr.contains("no such queue"), "{none:?}");
+        place.ok("faas-queue rm --yes $U/$R-q");
+    }
+}
+
+#[test]
+fn a_queue_that_is_removed_while_it_is_tailed_is_told_of() {
+    for place in places() {
+        place.ok("faas-queue new $U/$R-q; seq 3 | faas-queue put $U/$R-q");
+        let mut tail = place.start("tail", "faas-queue tail --at start -o lines $U/$R-q");
+        place.until_lines("tail.out", 3);
+        place.ok("faas-queue rm --yes $U/$R-q");
+        assert_eq!(tail.wait(), 69);
+        let said = place.text("tail.err");
+        assert!(said.contains("was removed"), "{said}");
+    }
+}
+
+/// Bodies of all kinds go there and back, between the two and the host's own.
+#[test]
+fn copies_and_moves_lose_nothing() {
+    let [redis, kafka] = places();
+    let script = format!(
+        r#"K='{}'; faas-queue new $U/$R-a $U/$R-c $K/$R-b
+        head -c 200000 /dev/urandom > big; printf 'a\0\n\n' > odd; : > empty; echo '日本語 1' > wide
+        for f in big odd empty wide; do
+            faas-queue put -i raw --id $f --key k -H region=eu $U/$R-a < $f; done
+        faas-queue cp -q $U/$R-a $K/$R-b
+        faas-queue cp $K/$R-b $U/$R-c
+        for q in $U/$R-a $K/$R-b $U/$R-c; do
+            faas-queue peek --exact -o json $q | jq -cS 'del(.faasplace, .faassent)' | sort | sha256sum
+        done | sort -u | wc -l
+        faas-queue peek -o json $U/$R-c | jq -r '[.id, .region, .partitionkey] | join(" ")' | sort
+        faas-queue mv $K/$R-b $U/$R-a; faas-queue stat -o json $U/$R-a | jq .depth
+        faas-queue stat -o json $K/$R-b | jq .depth
+        for f in big odd empty wide; do
+            faas-queue peek --where ".id == \"$f\"" -o raw -n 1 $U/$R-c | cmp - $f && echo same; done
+        faas-queue rm --yes $U/$R-a $U/$R-c $K/$R-b"#,
+        kafka.url
+    );
+    let came = redis.sh(&script);
+    assert_eq!(came.code, 0, "{came:?}");
+    let rows = "big eu k\nempty eu k\nodd eu k\nwide eu k\n";
+    assert_eq!(came.stdout, format!("1\n{rows}8\n0\nsame\nsame\nsame\nsame\n"), "{}", came.stderr);
+    assert!(came.stderr.contains("4 messages copied"), "{}", came.stderr);
+    assert!(came.stderr.contains("4 messages moved"), "{}", came.stderr);
+}
+
+/// A copy of a hundred thousand messages is killed twice on its way.
+#[test]
+fn a_copy_that_was_killed_goes_on() {
+    const COUNT: usize = 100_000;
+    let redis = Redis::start();
+    let place = Place::new(&redis.url());
+    place.ok(&format!(
+        "faas-queue new --capacity 200000 $U/from $U/to; seq {COUNT} | faas-queue put $U/from"
+    ));
+    let depth = || {
+        let depth = place.ok("faas-queue stat -o json $U/to | jq .depth");
+        depth.trim().parse::<usize>().expect("a number")
+    };
+    let copy = "faas-queue cp --resume copied.json $U/from $U/to";
+    for wanted in [COUNT / 5, COUNT / 2] {
+        let mut copying = place.start("copy", copy);
+        place.until("some are copied", || depth() >= wanted);
+        copying.kill();
+        assert!(depth() < COUNT, "it was killed on its way");
+    }
+    assert_eq!(place.start("copy", copy).wait(), 0, "{}", place.text("copy.err"));
+    assert_eq!(depth(), COUNT);
+    let seen = Seen::of(&place.ok(&format!("faas-queue peek -n {COUNT} -o json $U/to")));
+    seen.has_all(COUNT);
+    seen.has_none_twice();
+    let other =
+        place.sh("faas-queue new $U/other; faas-queue cp --resume copied.json $U/from $U/other");
+    assert!(other.code == 2 && other.stderr.contains("it is of a copy from"), "{other:?}");
+}
+
+#[test]
+fn dead_letters_go_back_without_what_the_failure_added() {
+    for place in places() {
+        place.sandbox.file("fail.sh", "#!/bin/sh\n[ -e mended ] || exit 100\ncat\n");
+        let out = place.ok(r#"Q=$U/$R-q; faas-queue new $Q $U/$R-out
+            faas-queue new $Q.dead
+            seq 3 | faas-queue put -H region=eu $Q
+            faas-invoke -n 3 --from $Q --to $U/$R-out -- ./fail.sh
+            faas-queue redrive --dry-run $Q.dead
+            faas-queue peek -o json $Q.dead | jq -c '[.region, .faasreason != null]' | sort -u
+            touch mended
+            faas-queue redrive --where '.data != 2' $Q.dead
+            faas-queue stat -o json $Q.dead | jq '.depth + .held'
+            faas-queue peek -o json $Q | jq -c 'select(.faasreason) // empty'
+            faas-invoke -n 2 --from $Q --to $U/$R-out -- ./fail.sh
+            faas-queue get -n 2 -o lines $U/$R-out | sort
+            faas-queue rm --yes $Q $Q.dead $U/$R-out"#);
+        // A log shows what was settled, too.
+        let out: Vec<&str> = out.lines().collect();
+        assert_eq!(out, ["[\"eu\",true]", "1", "1", "3"], "{}", place.url);
+    }
+}
+
+#[test]
+fn purge_and_rm_ask_before_messages_go() {
+    for place in places() {
+        place.ok("faas-queue new $U/$R-q; seq 5 | faas-queue put $U/$R-q");
+        for command in ["purge", "rm"] {
+            let asked = place.sh(&format!("faas-queue {command} $U/$R-q"));
+            assert_eq!(asked.code, 2, "{asked:?}");
+            assert!(asked.stderr.contains("that removes 5 messages"), "{asked:?}");
+            let dry = place.sh(&format!("faas-queue {command} --dry-run $U/$R-q"));
+            assert!(dry.code == 0 && dry.stderr.contains("5 messages would be removed"), "{dry:?}");
+        }
+        let some = place.sh("faas-queue purge --yes --where '.data > 3' $U/$R-q");
+        assert!(some.stderr.contains("2 messages removed, 3 left"), "{some:?}");
+        let all = place.sh("faas-queue purge --yes $U/$R-q");
+        assert!(all.stderr.contains("3 messages removed"), "{all:?}");
+        place.ok("faas-queue rm $U/$R-q");
+    }
+}
+
+#[test]
+fn who_looks_at_messages_puts_them_back() {
+    for place in places() {
+        place.ok("faas-queue new --order fifo $U/$R-q; seq 5 | faas-queue put $U/$R-q");
+        assert_eq!(place.ok("faas-queue get -n2 --nack -o lines $U/$R-q"), "1\n2\n");
+        assert_eq!(place.ok("faas-queue get -n2 --hold 500ms -o lines $U/$R-q"), "1\n2\n");
+        // A reader that closes its end takes one line, and the others stay.
+        assert_eq!(place.ok("faas-queue get -n1 -o lines $U/$R-q | head -n1"), "1\n");
+        let rest = place.ok("faas-queue get -n4 --timeout 20s -o lines $U/$R-q");
+        assert_eq!(rest, "2\n3\n4\n5\n", "{}", place.url);
+        place.ok("faas-queue rm $U/$R-q");
+    }
+}
+
+#[test]
+fn a_run_is_followed_from_step_to_step() {
+    for place in places() {
+        let functions = r#"{"chain":"two","functions":{"a":{"run":["cat"]},"b":{"run":["cat"]}},
+            "start":"a","rules":[{"from":"a","to":"b"},{"from":"b","to":"@result"}]}"#;
+        place.sandbox.file("chain.json", functions);
+        let run = "sh -c 'while sleep 0.1; do echo 7; done | faas-chain run --run $R --via $U -o lines chain.json'";
+        let mut running = place.start("run", run);
+        place.until_lines("run.out", 1);
+        let mut tail = place.start(
+            "tail",
+            "faas-queue tail --chain $R --via $U -f '{{faasto}} {{faashop}} {{data}}\\n'",
+        );
+        let has = |what: &str| place.text("tail.out").lines().any(|line| line.ends_with(what));
+        place.until("all steps are seen", || has("a 0 7") && has("b 1 7") && has("._reply 2 7"));
+        let second = place.sh("faas-queue tail --chain $R --via $U");
+        assert!(second.code == 1 && second.stderr.contains("looks at it already"), "{second:?}");
+        tail.signal(Signal::SIGINT);
+        assert_eq!(tail.wait(), 130);
+        let before = place.text("run.out").lines().count();
+        place.until_lines("run.out", before + 5);
+        // Its own `seq` ends with it: the run is given up by its name.
+        running.kill();
+        place.sandbox.until(20, || place.sandbox.processes().is_empty());
+        let listed = place.ok("faas-queue ls -o json $U");
+        assert!(!listed.contains("_tap"), "the queue of copies is gone: {listed}");
+        place.sh("faas-queue rm --yes --run $R --via $U");
+    }
+}
+
+#[test]
+fn rows_for_a_pipe_and_round_trips() {
+    for place in places() {
+        place.ok("faas-queue new $U/$R-q; seq 3 | faas-queue put $U/$R-q");
+        let rows = place
+            .ok("faas-queue top -n 2 --every 100ms -o json $U/$R-q | jq -c '[.depth, .readers]'");
+        assert_eq!(rows, "[3,0]\n[3,0]\n");
+        let pings =
+            place.ok("faas-queue ping -n 20 -o json $U | jq '.count, .quantiles_us.p99 > 0'");
+        assert_eq!(pings, "20\ntrue\n");
+        assert!(!place.ok("faas-queue ls -o json $U").contains("faas-ping"));
+        place.ok("faas-queue rm --yes $U/$R-q");
+    }
+}
+
+#[test]
+fn profiles_stand_for_servers() {
+    let redis = Redis::with(&["--requirepass", "sesame"]);
+    let place = Place::new(&redis.url());
+    let out = place.sh(r#"export XDG_CONFIG_HOME=$PWD/config
+        faas-queue profile add prod $U --password-command 'cat secret' 2> /dev/null
+        echo sesame > secret
+        faas-queue new @prod/jobs && seq 2 | faas-queue put @prod/jobs
+        faas-queue peek -o lines @prod/jobs; faas-queue profile ls
+        faas-queue profile test prod | sed 's/, connected.*//'
+        echo wrong > secret; faas-queue ls @prod; echo $?
+        faas-queue ls @prd; echo $?; echo 'x = [' > faas.toml; faas-queue ls @prod; echo $?
+        rm faas.toml; faas-queue profile rm prod; faas-queue profile ls -o json"#);
+    let text = out.stdout + &out.stderr;
+    assert!(text.starts_with("1\n2\nPROFILE"), "{text}");
+    for wanted in [
+        "command cat secret",
+        "@prod is Redis Streams",
+        "\n77\n2\n2\n",
+        "there is no profile prd",
+        "try: @prod",
+        "faas.toml: line 1",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert!(!text.contains("sesame"), "{text}");
+}
