@@ -70,6 +70,8 @@ struct Course<'a> {
     to: Port,
     from: Port,
     signals: Signals,
+    /// The signal that ends it.
+    signal: Option<i32>,
     ask: &'a Ping,
     object: &'a str,
     body: Vec<u8>,
@@ -96,41 +98,43 @@ impl<'a> Course<'a> {
         let added = poller.add(&signals, SIGNALS, Interest::Read);
         added.map_err(|error| Failure::io("wait for", "signals", &error))?;
         let body = vec![b'x'; usize::try_from(ask.size).unwrap_or(usize::MAX)];
-        Ok(Self { desk, poller, to, from, signals, ask, object, body })
+        let signal = None;
+        Ok(Self { desk, poller, to, from, signals, signal, ask, object, body })
     }
 
     fn run(&mut self, mut tell: impl FnMut(&Latencies)) -> Result<Pong> {
         let mut latencies = Latencies::new();
-        let none = Duration::ZERO;
-        let Some(first) = self.round_trip(0, Instant::now())? else {
-            return Ok(Pong { first: none, latencies, took: none, signal: self.signals.next() });
-        };
+        let first = self.round_trip(0, Instant::now())?.unwrap_or_default();
         let begin = Instant::now();
-        let mut signal = None;
         for number in 0..self.ask.count {
-            let planned =
-                self.ask.rate.map(|rate| begin + Duration::from_secs_f64(number as f64 / rate));
-            while let Some(left) = planned.map(|at| at.saturating_duration_since(Instant::now()))
-                && !left.is_zero()
-                && signal.is_none()
-            {
-                self.turn(left, &mut Vec::new(), &mut signal)?;
-            }
+            let after = self.ask.rate.map(|rate| Duration::from_secs_f64(number as f64 / rate));
             // Of one that begins late, the wait counts.
-            let began = planned.unwrap_or_else(Instant::now);
-            let took = if signal.is_some() { None } else { self.round_trip(number + 1, began)? };
-            let Some(took) = took else {
-                signal = signal.or_else(|| self.signals.next()).or(Some(nix::libc::SIGINT));
-                break;
-            };
+            let began = after.map_or_else(Instant::now, |after| begin + after);
+            self.wait_until(began)?;
+            let Some(took) = self.round_trip(number + 1, began)? else { break };
             latencies.record(took);
             tell(&latencies);
         }
-        Ok(Pong { first, latencies, took: begin.elapsed(), signal })
+        Ok(Pong { first, latencies, took: begin.elapsed(), signal: self.signal })
+    }
+
+    fn wait_until(&mut self, at: Instant) -> Result<()> {
+        while self.signal.is_none() {
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.turn(left.min(Duration::from_millis(IDLE_LOOK_MS)), &mut Vec::new())?;
+        }
+        Ok(())
     }
 
     /// One event there and back; none when a signal came.
     fn round_trip(&mut self, number: u64, began: Instant) -> Result<Option<Duration>> {
+        self.signal = self.signal.or(self.signals.next());
+        if self.signal.is_some() {
+            return Ok(None);
+        }
         let failed = |error: QueueError| error.failure("ping", self.object);
         let kind = "application/octet-stream";
         let id = format!("ping-{number}");
@@ -140,16 +144,16 @@ impl<'a> Course<'a> {
         if let Handed::Refused(error) = self.desk.hand_over(sent).map_err(failed)? {
             return Err(failed(error));
         }
-        let (mut taken, mut signal) = (Vec::new(), None);
+        let (mut taken, sent_at) = (Vec::new(), Instant::now());
         self.desk.flush().map_err(failed)?;
         while taken.is_empty() {
-            if began.elapsed() > self.ask.timeout {
+            if sent_at.elapsed() > self.ask.timeout {
                 let reason = format!("message {number} did not come back in time");
                 return Err(Failure::new(Exit::TryAgain, "ping", self.object, reason)
                     .cure("--timeout, with a longer time"));
             }
-            self.turn(Duration::from_millis(IDLE_LOOK_MS), &mut taken, &mut signal)?;
-            if signal.is_some() {
+            self.turn(Duration::from_millis(IDLE_LOOK_MS), &mut taken)?;
+            if self.signal.is_some() {
                 return Ok(None);
             }
         }
@@ -164,12 +168,7 @@ impl<'a> Course<'a> {
     }
 
     /// Takes what is there, or sleeps until something may be.
-    fn turn(
-        &mut self,
-        sleep: Duration,
-        taken: &mut Vec<Taken>,
-        signal: &mut Option<i32>,
-    ) -> Result<()> {
+    fn turn(&mut self, sleep: Duration, taken: &mut Vec<Taken>) -> Result<()> {
         let failed = |error: QueueError| error.failure("ping", self.object);
         self.desk.receive(self.from, 1, taken).map_err(failed)?;
         if !taken.is_empty() {
@@ -183,7 +182,7 @@ impl<'a> Course<'a> {
         woken.map_err(|error| Failure::io("wait for", self.object, &error))?;
         for one in ready {
             if one.token == SIGNALS {
-                *signal = signal.or(self.signals.next());
+                self.signal = self.signal.or(self.signals.next());
             } else if self.desk.owns(one.token) {
                 self.desk.on_ready(one);
             }

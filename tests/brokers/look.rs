@@ -201,7 +201,7 @@ fn purge_and_rm_ask_before_messages_go() {
         assert!(some.stderr.contains("2 messages removed, 3 left"), "{some:?}");
         let all = place.sh("faas-queue purge --yes $U/$R-q");
         assert!(all.stderr.contains("3 messages removed"), "{all:?}");
-        place.ok("faas-queue rm $U/$R-q");
+        place.ok("faas-queue rm --yes $U/$R-q");
     }
 }
 
@@ -215,7 +215,7 @@ fn who_looks_at_messages_puts_them_back() {
         assert_eq!(place.ok("faas-queue get -n1 -o lines $U/$R-q | head -n1"), "1\n");
         let rest = place.ok("faas-queue get -n4 --timeout 20s -o lines $U/$R-q");
         assert_eq!(rest, "2\n3\n4\n5\n", "{}", place.url);
-        place.ok("faas-queue rm $U/$R-q");
+        place.ok("faas-queue rm --yes $U/$R-q");
     }
 }
 

@@ -62,7 +62,7 @@ pub fn run(cli: Cli) -> Result<Exit, Vec<Failure>> {
         let from = open_source(&cli, &mut desk)?;
         let destination = destination(&cli, start, &mut desk)?;
         ready(cli.ready_fd)?;
-        let until = Until { count: cli.count, timeout: cli.timeout, looked: None };
+        let until = Until { count: cli.count, timeout: cli.timeout, ..Until::default() };
         let log = Log::new("faas-trigger", cli.quiet);
         let target = cli.to.clone().or(cli.run.clone()).unwrap_or_default();
         let doing = ("send to", target);

@@ -65,7 +65,7 @@ pub fn queue_url(text: &str) -> Result<QueueUrl, Failure> {
 }
 
 /// A URL as it may be shown: `redis://ann:...@host?sasl.password=...`.
-fn without_password(text: &str) -> String {
+pub fn without_password(text: &str) -> String {
     let hidden = || {
         let (scheme, rest) = text.split_once("://")?;
         let (secret, place) = rest.rsplit_once('@')?;

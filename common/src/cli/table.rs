@@ -6,7 +6,8 @@ use crate::units::show_size;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, IsTerminal, Write};
 use tabled::builder::Builder;
-use tabled::settings::{Padding, Style};
+use tabled::settings::peaker::Priority;
+use tabled::settings::{Padding, Style, Width};
 
 /// Shape of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -97,6 +98,11 @@ pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     rows.for_each(|row| builder.push_record(row));
     let mut table = builder.build();
     table.with(Style::empty()).with(Padding::new(0, 2, 0, 0));
+    if let Some(width) = width() {
+        // The widest column gives way; a program reads -o json.
+        let fit = Width::truncate(width).suffix("…").priority(Priority::max(true));
+        table.with(fit);
+    }
     let text = table.to_string();
     text.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }

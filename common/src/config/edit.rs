@@ -1,6 +1,7 @@
 //! Changing the configuration file; what else is in it stays as it is.
 
 use super::{ConfigError, Secret, in_file};
+use crate::clock;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -26,7 +27,7 @@ pub fn add(path: &Path, name: &str, url: &str, secret: Option<&Secret>) -> Resul
         table.insert(key, Item::Value(secret));
     }
     profiles.insert(name, Item::Table(table));
-    write(path, &document)
+    write(path, &document, matches!(secret, Some(Secret::Plain(_))))
 }
 
 /// Removes a profile; `false` when the file has none of that name.
@@ -38,7 +39,7 @@ pub fn remove(path: &Path, name: &str) -> Result<bool, ConfigError> {
     let profiles = document.get_mut("profile").and_then(Item::as_table_like_mut);
     let removed = profiles.and_then(|profiles| profiles.remove(name)).is_some();
     if removed {
-        write(path, &document)?;
+        write(path, &document, false)?;
     }
     Ok(removed)
 }
@@ -54,19 +55,29 @@ fn read(path: &Path) -> Result<DocumentMut, ConfigError> {
     })
 }
 
-/// A reader sees the old file or the new one; only we may read a new one.
-fn write(path: &Path, document: &DocumentMut) -> Result<(), ConfigError> {
+/// A reader sees the old file or the new one. Others may read what they could
+/// before, but never a password.
+fn write(path: &Path, document: &DocumentMut, is_secret: bool) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| in_file(path, &error.to_string(), "a folder of yours");
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mode = std::fs::metadata(path).map_or(0o600, |meta| meta.permissions().mode() & 0o777);
-    let next = path.with_extension("toml.next");
+    // A link stays one.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mode = std::fs::metadata(&path).map_or(0o600, |meta| meta.permissions().mode() & 0o777);
+    let mode = if is_secret { mode & 0o600 } else { mode };
+    let next = path.with_extension(format!("{:08x}.next", clock::random_u64() & 0xFFFF_FFFF));
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode);
+    options.write(true).create_new(true).mode(mode);
     let mut file = options.open(&next).map_err(failed)?;
-    file.write_all(document.to_string().as_bytes()).map_err(failed)?;
-    std::fs::rename(&next, path).map_err(failed)
+    let written = file
+        .write_all(document.to_string().as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&next, &path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&next);
+        failed(error)
+    })
 }
 
 #[cfg(test)]

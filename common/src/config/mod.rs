@@ -18,7 +18,9 @@ pub use secret::Secret;
 
 use crate::units::nearest;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use toml_edit::{DocumentMut, Item, TableLike};
 
 /// Keys of a profile.
@@ -76,6 +78,7 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(in_file(path, &error.to_string(), "a file you can read")),
         };
+        is_trusted(path)?;
         self.parse(&text, path)
     }
 
@@ -153,8 +156,27 @@ fn joined(url: &str, queue: &str, options: &str, profile: Option<&str>) -> Strin
 /// # Errors
 /// It cannot be had.
 pub fn password(profile: &str) -> Result<Option<String>, ConfigError> {
+    // A program that asks somebody for it asks once.
+    static TOLD: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(password) = told.get(profile) {
+        return Ok(Some(password.clone()));
+    }
     let config = Config::load()?;
-    config.profile(profile)?.secret.as_ref().map(Secret::tell).transpose()
+    let password = config.profile(profile)?.secret.as_ref().map(Secret::tell).transpose()?;
+    told.extend(password.clone().map(|password| (profile.to_owned(), password)));
+    Ok(password)
+}
+
+/// What somebody else wrote could run programs, or send passwords elsewhere.
+fn is_trusted(path: &Path) -> Result<(), ConfigError> {
+    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
+    let is_ours = meta.uid() == nix::unistd::geteuid().as_raw() || meta.uid() == 0;
+    if is_ours && meta.mode() & 0o002 == 0 {
+        return Ok(());
+    }
+    let cure = format!("chown and chmod o-w {}, if it says what you want", path.display());
+    Err(in_file(path, "somebody else can write it", &cure))
 }
 
 /// Where configuration is looked for, the nearest first.

@@ -95,7 +95,7 @@ mod tests {
             (r"{{id}} {{data.a[1]}}\n", json, r#"{"a":[1,2]}"#, "i 2\n"),
             ("{{data}}", "text/plain", "<&\"", "<&\""),
             (r"{{place}}\t{{size}}", json, "12", "0/7\t2"),
-            ("{{data | tojson}}", json, r#"{"b":1}"#, r#"{"b":1}"#),
+            ("{{data | tojson}}", json, r#"{"b":1}"#, r#"{"b": 1}"#),
             (r"\\n", json, "1", r"\n"),
             ("{{sent}}", json, "1", "1970-01-01T00:00:00Z"),
             ("{{nothing}}.", json, "1", "."),

@@ -85,8 +85,8 @@ impl Desk {
         if tap.looked.elapsed() < LOOK_EVERY {
             return;
         }
-        tap.looked = Instant::now();
         let is_watched = self.connections[tap.home].is_watched(&tap.name);
+        tap.looked = Instant::now();
         match (is_watched, tap.open.is_some()) {
             // What fails here is tried again.
             (true, false) => _ = tap.open(self.poller.clone(), PLACE << super::desk::SHIFT),

@@ -4,7 +4,12 @@
 use super::{QueueError, QueueUrl};
 use crate::event::Event;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Messages looked at in one step.
+const STEP: usize = 256;
+/// How long nothing may come before the end does.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// Where looking begins or ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +69,33 @@ pub trait View {
 
     /// Whether nothing more will come: the end of the range was reached.
     fn is_at_end(&self) -> bool;
+
+    /// Behind what it began: who notes this, and what came after it, can go on
+    /// there.
+    fn began_behind(&self) -> Places {
+        Places::new()
+    }
+}
+
+/// Shows all of a view that has an end.
+///
+/// # Errors
+/// As [`View::next`]; or nothing came for long, and the end neither.
+pub fn look_through(view: &mut dyn View, mut each: impl FnMut(Seen)) -> Result<(), QueueError> {
+    let (mut seen, mut last) = (Vec::new(), Instant::now());
+    while !view.is_at_end() {
+        view.next(STEP, Duration::from_millis(200), &mut seen)?;
+        if !seen.is_empty() {
+            last = Instant::now();
+        } else if last.elapsed() >= SILENCE_MAX {
+            return Err(QueueError::Unreachable {
+                what: "its end does not come".to_owned(),
+                cure: "see whether all its servers are there".to_owned(),
+            });
+        }
+        seen.drain(..).for_each(&mut each);
+    }
+    Ok(())
 }
 
 /// Looks at a queue.

@@ -163,7 +163,12 @@ impl Drop for Tap {
 fn home_of(run: &str, via: Option<&QueueUrl>) -> Result<QueueUrl> {
     match via {
         Some(via) if orphans::noted(run, Some(via))?.is_some() => Ok(via.clone()),
-        Some(_) | None => {
+        Some(via) => {
+            let failure =
+                Failure::new(Exit::Unreachable, "look at run", run, "it is not open there");
+            Err(failure.cure(format!("faas-queue ls {via}")))
+        }
+        None => {
             let all = orphans::middlewares_of(run)?;
             Ok(all.into_iter().next().unwrap_or(QueueUrl::local("mq", "")))
         }

@@ -1,7 +1,8 @@
 //! The model on a screen of any size from 80 by 24 up; smaller ones are cut.
 
 use super::json::{self, Kind};
-use super::model::{Model, Over, Page, Row as Queue};
+use super::model::Model;
+use super::parts::{Over, Page, Row as Queue};
 use crate::event::{Body, Event, MediaKind, media_kind};
 use crate::look::{fitted, glance, place_of};
 use crate::units::show_size;

@@ -1,6 +1,7 @@
 //! `faas-queue top`: queues on a full screen, and the messages in them.
 //!
 //! - `model`: what is shown and what keys do. Pure
+//! - `parts`: what the model is made of. Pure
 //! - `json`: bodies, folded. Pure
 //! - `draw`: the model on a screen
 //! - `watch`: threads that ask middlewares, and what they tell
@@ -10,6 +11,7 @@
 mod draw;
 mod json;
 mod model;
+mod parts;
 mod plain;
 mod screen;
 mod watch;

@@ -1,6 +1,7 @@
 //! What is shown, and what keys do to it. Pure: it is told what was seen and
 //! which keys were pressed, and says what is to be done.
 
+use super::parts::{Deed, Key, Over, Page, Row, Sample, Sort, Wish};
 use crate::queue::{QueueStat, Seen};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,131 +13,6 @@ pub(super) const MESSAGES_MAX: usize = 1_000;
 const SILENCE_MS: u64 = 1_500;
 /// How deep a body is unfolded at first.
 const UNFOLDED: usize = 2;
-
-/// A queue in the list.
-#[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub(super) url: String,
-    /// Which of the watched middlewares it is on.
-    source: usize,
-    pub(super) stat: QueueStat,
-    pub(super) is_bounded: bool,
-    /// Sent and done in a second, since the look before.
-    pub(super) rates: Option<(f64, f64)>,
-    pub(super) depths: VecDeque<u64>,
-}
-
-impl Row {
-    fn middleware(&self) -> &str {
-        self.url.strip_suffix(&self.stat.name).unwrap_or(&self.url).trim_end_matches('/')
-    }
-}
-
-/// What one look at a middleware came to.
-#[derive(Debug)]
-pub(super) struct Sample {
-    /// Which of the watched middlewares.
-    pub(super) source: usize,
-    /// When, in milliseconds since the start.
-    pub(super) at_ms: u64,
-    /// URL, state and whether it is bounded, of each queue; or why nobody knows.
-    pub(super) queues: Result<Vec<(String, QueueStat, bool)>, String>,
-}
-
-/// What rows are sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    Name,
-    Depth,
-    In,
-    Out,
-}
-
-impl Sort {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Depth => "depth",
-            Self::In => "in",
-            Self::Out => "out",
-        }
-    }
-
-    fn next(self) -> Self {
-        match self {
-            Self::Name => Self::Depth,
-            Self::Depth => Self::In,
-            Self::In => Self::Out,
-            Self::Out => Self::Name,
-        }
-    }
-}
-
-/// What is on the screen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Page {
-    Queues,
-    /// Messages of the queue of this URL.
-    Messages(String),
-}
-
-/// What lies over it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Over {
-    Nothing,
-    Help,
-    /// A filter is typed.
-    Filter,
-    /// A question, and what follows from yes.
-    Ask(String, Deed),
-}
-
-/// What is done with a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Deed {
-    Purge(String),
-    Redrive(String),
-}
-
-impl Deed {
-    /// The queue it is done with.
-    pub(super) fn url(&self) -> &str {
-        match self {
-            Self::Purge(url) | Self::Redrive(url) => url,
-        }
-    }
-}
-
-/// What the loop has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wish {
-    Nothing,
-    Leave,
-    /// Show messages of this queue, and those that come if so.
-    Open {
-        url: String,
-        follows: bool,
-    },
-    /// Stop showing messages.
-    Close,
-    Do(Deed),
-}
-
-/// A key, as far as it means something here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    Letter(char),
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    Home,
-    End,
-    Enter,
-    Back,
-    Erase,
-    Interrupt,
-}
 
 /// All that is shown.
 #[derive(Debug)]
@@ -159,6 +35,10 @@ pub(super) struct Model {
     pub(super) notice: Option<String>,
     /// Trouble of each watched middleware.
     pub(super) troubles: BTreeMap<usize, String>,
+    /// Deeds that are not done yet.
+    pub(super) busy: u32,
+    /// Whether somebody wanted to leave meanwhile.
+    leaves: bool,
     /// Since when middlewares that have not answered were asked.
     pub(super) asked: BTreeMap<usize, u64>,
     /// For how long one has not answered, when that is long.
@@ -183,6 +63,8 @@ impl Model {
             scroll: 0,
             notice: None,
             troubles: BTreeMap::new(),
+            busy: 0,
+            leaves: false,
             asked: BTreeMap::new(),
             silence_s: None,
             last_at_ms: BTreeMap::new(),
@@ -291,6 +173,11 @@ impl Model {
                 self.over = Over::Help;
                 Wish::Nothing
             }
+            (Over::Nothing, Key::Letter('q')) if self.busy > 0 && !self.leaves => {
+                self.leaves = true;
+                self.notice = Some("messages are under way; q again leaves all the same".into());
+                Wish::Nothing
+            }
             (Over::Nothing, Key::Letter('q')) => Wish::Leave,
             (Over::Nothing, Key::Letter('P')) => self.ask(false),
             (Over::Nothing, Key::Letter('R')) => self.ask(true),
@@ -333,7 +220,7 @@ impl Model {
         self.over = match redrives {
             false => Over::Ask(format!("Remove {messages} from {url}?"), Deed::Purge(url)),
             true if url.ends_with(".dead") => {
-                let to = url.trim_end_matches(".dead");
+                let to = url.strip_suffix(".dead").unwrap_or(&url);
                 Over::Ask(format!("Send {messages} of {url} to {to} again?"), Deed::Redrive(url))
             }
             true => {

@@ -5,11 +5,11 @@ use super::watch;
 use crate::cli::table::Listing;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::queue::Connection;
+use crate::queue::{Connection, QueueError};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Prints a row for each queue, so many times, or until nobody reads.
 ///
@@ -19,18 +19,21 @@ pub fn print_rows(watched: &Watched, times: Option<u64>, shape: Listing) -> Resu
     let mut connections: Vec<Option<Box<dyn Connection>>> = Vec::new();
     connections.resize_with(watched.urls.len(), || None);
     let mut before: BTreeMap<String, (Option<u64>, Option<u64>)> = BTreeMap::new();
-    let mut last = Instant::now();
+    let (mut last, mut cost) = (Instant::now(), Duration::ZERO);
     for round in 0..times.unwrap_or(u64::MAX) {
         if round > 0 {
-            std::thread::sleep(watched.every.max(last.elapsed() * 2));
+            std::thread::sleep(watch::pause(watched.every, cost));
         }
         let took = std::mem::replace(&mut last, Instant::now());
         let took_s = (last - took).as_secs_f64();
         let mut text = String::new();
         for (url, connection) in watched.urls.iter().zip(&mut connections) {
             let listed = watch::sample(connection, url, watched.run.as_deref());
-            let listed = listed
-                .map_err(|why| Failure::new(Exit::Unreachable, "list", url.to_string(), why))?;
+            let failed = |error: QueueError| error.failure("look at", &url.to_string());
+            let listed = listed.map_err(failed)?;
+            if listed.is_empty() && !url.name().is_empty() {
+                return Err(failed(QueueError::NoSuchQueue));
+            }
             for (name, stat, _) in listed {
                 let totals = (stat.sent_total, stat.done_total);
                 let old = before.insert(name.clone(), totals);
@@ -44,6 +47,7 @@ pub fn print_rows(watched: &Watched, times: Option<u64>, shape: Listing) -> Resu
                 text.push_str(&row(&name, &stat, sent, done, shape));
             }
         }
+        cost = last.elapsed();
         match write(&text, round == 0 && shape == Listing::Table) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,

@@ -2,7 +2,8 @@
 
 use super::Watched;
 use super::draw::{self, Look};
-use super::model::{Key, Model, Wish};
+use super::model::Model;
+use super::parts::{Key, Wish};
 use super::watch::{self, News};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
@@ -26,6 +27,10 @@ pub fn show(watched: &Watched) -> Result<Exit> {
     let failed = |error: std::io::Error| Failure::io("use", "the terminal", &error);
     // Threads that begin later leave signals to this one.
     let mut signals = Signals::catch().map_err(failed)?;
+    // Whoever asks for a password does so before the screen is ours.
+    for profile in watched.urls.iter().filter_map(|url| url.option("profile")) {
+        let _ = crate::config::password(profile);
+    }
     let (told, news) = channel();
     let begin = Instant::now();
     for source in 0..watched.urls.len() {
@@ -41,6 +46,7 @@ pub fn show(watched: &Watched) -> Result<Exit> {
         told,
         news,
         opened: 0,
+        signal: None,
         stop: Arc::default(),
     };
     let outcome = screen.run(&mut terminal, &mut signals).map_err(failed);
@@ -57,6 +63,7 @@ struct Screen {
     news: Receiver<News>,
     /// Number of the queue that is open: news of an earlier one are late.
     opened: u64,
+    signal: Option<i32>,
     /// Ends the thread that shows it.
     stop: Arc<AtomicBool>,
 }
@@ -87,7 +94,7 @@ impl Screen {
                 self.hear(news);
             }
             self.model.tick(u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX));
-            if let Some(signal) = signals.next() {
+            if let Some(signal) = self.signal.or(signals.next()) {
                 return Ok(Exit::by_signal(signal));
             }
         }
@@ -99,7 +106,12 @@ impl Screen {
             News::Sample(sample) => self.model.see(sample),
             News::Messages(number, seen) if number == self.opened => self.model.see_messages(seen),
             News::Closed(number, why) if number == self.opened => self.model.fail_to_open(why),
-            News::Done(said) => self.model.notice = Some(said),
+            News::Done(said) => {
+                self.model.busy = self.model.busy.saturating_sub(1);
+                self.model.notice = Some(said);
+            }
+            // A thread caught what was meant for all.
+            News::Signal(signal) => self.signal = Some(signal),
             News::Messages(..) | News::Closed(..) => {}
         }
     }
@@ -117,6 +129,7 @@ impl Screen {
             Wish::Do(deed) => {
                 let Some(url) = self.address(deed.url()) else { return };
                 let told = self.told.clone();
+                self.model.busy += 1;
                 std::thread::spawn(move || watch::act(&deed, &url, &told));
             }
         }
@@ -130,12 +143,8 @@ impl Screen {
 
     /// The queue of a row, with the options its middleware was watched with.
     fn address(&self, url: &str) -> Option<QueueUrl> {
-        let bare = QueueUrl::parse(url).ok()?;
-        let is_it = |watched: &&QueueUrl| {
-            watched.without_query().with_name("") == bare.without_query().with_name("")
-        };
-        let watched = self.urls.iter().find(is_it).or(self.urls.first())?;
-        Some(watched.with_name(bare.name()))
+        let row = self.model.rows.get(url)?;
+        Some(self.urls.get(row.source)?.with_name(&row.stat.name))
     }
 }
 

@@ -3,11 +3,11 @@
 //! channel; a slow middleware never holds up the screen.
 
 use super::Watched;
-use super::model::{Deed, Sample};
+use super::parts::{Deed, Sample};
 use crate::cli::confirm::messages;
 use crate::look::Filter;
-use crate::queue::{self, Connection, Position, QueueStat, QueueUrl, Range, Seen};
-use crate::transfer::Errand;
+use crate::queue::{self, Connection, Position, QueueError, QueueStat, QueueUrl, Range, Seen};
+use crate::transfer::{End, Errand, Outcome, Report};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const SHARE: u32 = 20;
 /// The longest pause for that reason.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The shortest pause.
+const EVERY_MIN: Duration = Duration::from_millis(100);
 /// Messages told of at once.
 const BATCH: usize = 100;
 /// How many of the oldest messages are shown of a queue that is opened.
@@ -31,6 +33,8 @@ pub(super) enum News {
     /// The queue of this opening cannot be shown, or no more.
     Closed(u64, String),
     Done(String),
+    /// This signal came to one of the threads.
+    Signal(i32),
 }
 
 /// Looks at a middleware again and again, until nobody listens.
@@ -45,6 +49,7 @@ pub(super) fn watch(watched: &Watched, source: usize, begin: Instant, news: &Sen
             return;
         }
         let queues = sample(&mut connection, url, watched.run.as_deref());
+        let queues = queues.map_err(|error| format!("{}: {error}", url.without_query()));
         let at_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let failed = queues.is_err();
         if news.send(News::Sample(Sample { source, at_ms, queues })).is_err() {
@@ -54,11 +59,16 @@ pub(super) fn watch(watched: &Watched, source: usize, begin: Instant, news: &Sen
         let took = began.elapsed();
         let cost = if failed { Duration::ZERO } else { took.min(last_took) };
         last_took = took;
-        std::thread::sleep(watched.every.max((cost * SHARE).min(PAUSE_MAX)));
+        std::thread::sleep(pause(watched.every, cost));
     }
 }
 
-type Listed = Result<Vec<(String, QueueStat, bool)>, String>;
+/// How long to wait after a look that took so long.
+pub(super) fn pause(every: Duration, cost: Duration) -> Duration {
+    every.max(EVERY_MIN).max((cost * SHARE).min(PAUSE_MAX))
+}
+
+type Listed = Result<Vec<(String, QueueStat, bool)>, QueueError>;
 
 /// One look; after a failure the next begins with a new connection.
 pub(super) fn sample(
@@ -81,7 +91,7 @@ pub(super) fn sample(
         Ok(stats) => stats,
         Err(error) => {
             *connection = None;
-            return Err(format!("{}: {error}", url.without_query()));
+            return Err(error);
         }
     };
     let Some(open) = connection else { return Ok(Vec::new()) };
@@ -90,15 +100,12 @@ pub(super) fn sample(
     Ok(meant.map(|stat| (open.url_of(&stat.name), stat, is_bounded)).collect())
 }
 
-fn list(
-    connection: &mut dyn Connection,
-    url: &QueueUrl,
-) -> Result<Vec<QueueStat>, queue::QueueError> {
+fn list(connection: &mut dyn Connection, url: &QueueUrl) -> Result<Vec<QueueStat>, QueueError> {
     match url.name() {
         "" => connection.list(),
         name => match connection.stat(name) {
             Ok(stat) => Ok(vec![stat]),
-            Err(queue::QueueError::NoSuchQueue) => Ok(Vec::new()),
+            Err(QueueError::NoSuchQueue) => Ok(Vec::new()),
             Err(error) => Err(error),
         },
     }
@@ -146,7 +153,11 @@ pub(super) fn act(deed: &Deed, url: &QueueUrl, news: &Sender<News>) {
     let done = if to.is_some() { "redriven" } else { "removed" };
     let strips = to.is_some();
     let errand = Errand { from: url.clone(), to, filter: Filter::default(), count: None, strips };
-    let said = match errand.run(true, Box::new(|_| {}), |_| {}) {
+    let outcome = errand.run(true, Box::new(|_| {}), |_| {});
+    if let Ok(Outcome { report: Report { end: End::Signal(signal), .. }, .. }) = &outcome {
+        let _ = news.send(News::Signal(*signal));
+    }
+    let said = match outcome {
         Ok(outcome) => format!("{} {done}", messages(outcome.report.moved)),
         Err(failure) => failure.to_string().replace('\n', " "),
     };

@@ -96,7 +96,7 @@ impl Errand {
             (None, None) => None,
         };
         let timeout = Some(Duration::ZERO);
-        let until = Until { count: self.count, timeout, looked: Some(depth) };
+        let until = Until { count: self.count, timeout, looked: Some(depth), waits_for_room: true };
         let doing = (if to.is_some() { "move from" } else { "purge" }, self.from.to_string());
         let log = Log::new("faas-queue", quiet);
         Ok((Transfer { desk, poller, from, until, doing, log, window: None }, to))

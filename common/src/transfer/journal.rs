@@ -11,15 +11,12 @@ use crate::queue::{self, Places, Position, QueueUrl, Range};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Arrivals after which it is written.
 const EVERY: u64 = 500;
 /// Messages that may have arrived without being noted, with as many again that
 /// others sent meanwhile.
 const DOUBTED: usize = 2 * (UNDER_WAY_MAX + EVERY as usize);
-/// How long looking for them may wait for one.
-const WAIT: Duration = Duration::from_secs(2);
 
 /// What is copied, and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +46,8 @@ pub struct CopyJournal {
     /// What the target has already, of those that may be there.
     there: HashSet<(String, String)>,
     doubted: usize,
+    /// Whether an earlier process began it.
+    is_begun: bool,
 }
 
 impl CopyJournal {
@@ -57,6 +56,7 @@ impl CopyJournal {
     /// # Errors
     /// It cannot be read, is none of ours, or is of another copy.
     pub fn open(path: &Path, origin: Origin) -> Result<Self> {
+        let mut is_begun = true;
         let fail =
             |why: String| Failure::new(Exit::Usage, "resume", path.display().to_string(), why);
         let record = match std::fs::read(path) {
@@ -71,18 +71,19 @@ impl CopyJournal {
                 record
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                is_begun = false;
                 Record { origin, copied: 0, behind: Places::new() }
             }
             Err(error) => return Err(Failure::io("read", path.display().to_string(), &error)),
         };
         let (there, path) = (HashSet::new(), path.to_owned());
-        Ok(Self { path, record, places: None, arrived: 0, noted: 0, there, doubted: 0 })
+        let (places, arrived, noted, doubted) = (None, 0, 0, 0);
+        Ok(Self { path, record, places, arrived, noted, there, doubted, is_begun })
     }
 
     /// Where to go on; none at the very beginning.
     pub fn position(&self) -> Option<Position> {
-        let is_begun = !self.record.behind.is_empty();
-        is_begun.then(|| Position::Behind(self.record.behind.clone()))
+        self.is_begun.then(|| Position::Behind(self.record.behind.clone()))
     }
 
     /// Copied before this process began.
@@ -106,12 +107,11 @@ impl CopyJournal {
             Err(queue::QueueError::Refused { .. }) => return Ok(false),
             Err(error) => return Err(failed(error)),
         };
-        let mut seen = Vec::new();
-        while !view.is_at_end() {
-            view.next(1_000, WAIT, &mut seen).map_err(failed)?;
-            let ids = seen.drain(..).map(|seen| (seen.event.source, seen.event.id));
-            self.there.extend(ids);
-        }
+        let there = &mut self.there;
+        let known = queue::look_through(view.as_mut(), |seen| {
+            there.insert((seen.event.source, seen.event.id));
+        });
+        known.map_err(failed)?;
         self.doubted = DOUBTED;
         Ok(true)
     }
@@ -125,9 +125,18 @@ impl CopyJournal {
         self.there.contains(&(event.source.clone(), event.id.clone()))
     }
 
-    /// From where messages come.
-    pub fn follow(&mut self, places: SharedPlaces) {
+    /// From where messages come: what is known of them, and behind what they
+    /// begin. That is noted before the first is taken.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn follow(&mut self, places: SharedPlaces, begin: Places) -> Result<()> {
         self.places = Some(places);
+        if self.is_begun {
+            return Ok(());
+        }
+        self.record.behind = begin;
+        self.write()
     }
 
     /// Notes that so many messages have arrived since this process began.

@@ -47,6 +47,8 @@ pub struct Until {
     pub timeout: Option<Duration>,
     /// After so many were taken, also those that are kept.
     pub looked: Option<u64>,
+    /// Whether a target without room is waited for all the same.
+    pub waits_for_room: bool,
 }
 
 /// How a transfer ended.
@@ -69,6 +71,8 @@ pub enum End {
     Done,
     /// The timeout.
     TimedOut,
+    /// The timeout, with something on its way.
+    GaveUp,
     /// The reader of its output has seen enough.
     Closed,
     /// This signal.
@@ -80,7 +84,7 @@ impl Report {
     pub fn exit(&self) -> Exit {
         match self.end {
             End::Signal(signal) => Exit::by_signal(signal),
-            End::TimedOut => Exit::TryAgain,
+            End::TimedOut | End::GaveUp => Exit::TryAgain,
             End::Done if self.bad > 0 => Exit::SomeFailed,
             End::Done | End::Closed => Exit::Done,
         }
@@ -251,6 +255,8 @@ impl Transfer {
             let receipt = (self.from.connection, taken.receipt);
             let step = step(taken)?;
             report.bad += u64::from(matches!(step, Step::Bad(_)));
+            // What is not meant does not use up the count.
+            state.taken -= u64::from(matches!(step, Step::Skip));
             let (outputs, good, is_kept) = step.parts();
             if is_kept {
                 report.kept += 1;
@@ -332,11 +338,13 @@ impl Transfer {
         signals: &mut Signals,
     ) -> std::result::Result<bool, Fault> {
         let is_open = self.window.as_ref().is_none_or(|window| window.left(state.taken) > 0);
-        let is_wanted = self.until.count.is_none_or(|count| state.taken < count);
+        let is_wanted = self.until.count.is_none_or(|count| state.taken < count)
+            && self.until.looked.is_none_or(|most| state.looked < most);
         let idle = state.may_take() && is_open && is_wanted && state.stop.is_none();
         self.desk.listen(self.from, idle)?;
         let mut sleep = Duration::from_millis(IDLE_LOOK_MS);
-        if let Some(timeout) = self.until.timeout {
+        let waits = state.waits_for.is_some() && self.until.waits_for_room;
+        if let Some(timeout) = self.until.timeout.filter(|_| !waits) {
             sleep = sleep
                 .min(timeout.saturating_sub(state.last.elapsed()).max(Duration::from_millis(1)));
         }
@@ -384,17 +392,22 @@ impl Transfer {
             report.end = End::Signal(signal);
             return Ok(false);
         }
+        let gave_up = self.gives_up(state);
+        if gave_up {
+            report.end = End::GaveUp;
+        }
+        Ok(!gave_up)
+    }
+
+    /// Whether what is on its way takes too long.
+    fn gives_up(&self, state: &State) -> bool {
         // Who takes what is there waits for no room, but for answers.
         let patience = self.until.timeout.map(|timeout| match state.waits_for {
             None if timeout.is_zero() => Duration::from_millis(ANSWER_MAX_MS),
+            Some(_) if self.until.waits_for_room => Duration::MAX,
             _ => timeout,
         });
-        let gave_up = !state.sent.is_empty()
-            && patience.is_some_and(|patience| state.last.elapsed() >= patience);
-        if gave_up {
-            report.end = End::TimedOut;
-        }
-        Ok(!gave_up)
+        !state.sent.is_empty() && patience.is_some_and(|patience| state.last.elapsed() >= patience)
     }
 
     /// Whether to stop at once; otherwise what was taken is finished first.

@@ -34,6 +34,11 @@ impl Viewed {
         Self { view, name, seen: Vec::new(), receipts: 0, places, wants: false }
     }
 
+    /// Behind what it begins.
+    pub fn began_behind(&self) -> Places {
+        self.view.began_behind()
+    }
+
     /// Where taken messages are; whoever copies takes them out as they arrive.
     pub fn places(&self) -> SharedPlaces {
         self.places.clone()

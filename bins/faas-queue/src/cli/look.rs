@@ -136,8 +136,11 @@ pub struct Ping {
 /// Value parser for rates: so many a second.
 fn rate(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).parse::<f64>();
-    let fits = |rate: &f64| rate.is_finite() && *rate > 0.0 && *rate <= 1e6;
-    number.ok().filter(fits).ok_or_else(|| "a number over 0, like 50 or 0.5/s".to_owned())
+    let fits = |rate: &f64| *rate >= 1e-3 && *rate <= 1e6;
+    number
+        .ok()
+        .filter(fits)
+        .ok_or_else(|| "a number from 0.001 to 1000000, like 50 or 0.5/s".to_owned())
 }
 
 /// Flags of `top`.

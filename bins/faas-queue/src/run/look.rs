@@ -47,8 +47,8 @@ pub fn top(flags: &Top) -> Outcome {
         (Some(run), true) => middlewares_of(run)?,
         (None, true) => vec![queue_url(&middleware()?)?],
     };
-    if let Some(pipe) = urls.iter().position(|url| *url == QueueUrl::Pipe) {
-        return Err(Failure::new(Exit::Usage, "watch", &flags.urls[pipe], "it is no middleware"));
+    if urls.contains(&QueueUrl::Pipe) {
+        return Err(Failure::new(Exit::Usage, "watch", "-", "it is no middleware"));
     }
     let watched = Watched { urls, run: flags.run.clone(), every: flags.every };
     if flags.output.is_none() && flags.count.is_none() && std::io::stdout().is_terminal() {

@@ -86,6 +86,10 @@ fn rm(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     }
     let count = rm_count(&flags.urls);
     let object = flags.urls.join(" ");
+    let count = match count {
+        Err(failures) if flags.dry_run => return Err(failures),
+        counted => counted.ok(),
+    };
     if !goes_on(flags, &object, count).map_err(one)? {
         return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
     }
@@ -99,7 +103,7 @@ fn rm_runs(flags: &Rm) -> Result<Exit, Vec<Failure>> {
         None => orphans::messages_of_orphaned(),
     };
     let object = flags.run.as_ref().map_or("orphaned runs".to_owned(), |run| format!("run {run}"));
-    if !goes_on(flags, &object, counted.map_err(one)?).map_err(one)? {
+    if !goes_on(flags, &object, Some(counted.map_err(one)?)).map_err(one)? {
         return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
     }
     let Some(run) = &flags.run else {
@@ -110,25 +114,42 @@ fn rm_runs(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     orphans::remove_run(run, via.as_ref()).map(|()| Exit::Done).map_err(one)
 }
 
-/// Messages in queues that are to be removed; those that cannot be looked at
-/// have their failure when they are removed.
-fn rm_count(urls: &[String]) -> u64 {
-    let count = |text: &String| {
-        let url = named_queue(text).ok()?;
-        let stat = connect(&url).ok()?.stat(url.name()).ok()?;
-        Some(stat.depth + stat.held)
+/// Messages in queues that are to be removed. Where those that were taken can
+/// be read again, others may count on them.
+fn rm_count(urls: &[String]) -> Result<u64, Vec<Failure>> {
+    let count = |text: &String| -> Result<u64, Failure> {
+        let url = named_queue(text)?;
+        let mut connection = connect(&url)?;
+        let stat = match connection.stat(url.name()) {
+            Ok(stat) => stat,
+            // Whoever removes it is told so then.
+            Err(queue::QueueError::NoSuchQueue) if urls.len() > 1 => return Ok(0),
+            Err(error) => return Err(error.failure("remove", text)),
+        };
+        let kept = stat.sent_total.filter(|_| connection.capabilities().replay).unwrap_or(0);
+        Ok(kept.max(stat.depth + stat.held))
     };
-    urls.iter().filter_map(count).sum()
+    let (mut sum, mut failures) = (0, Vec::new());
+    for counted in urls.iter().map(count) {
+        match counted {
+            Ok(count) => sum += count,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    // What is not there holds nothing.
+    let is_absent = |failure: &Failure| failure.reason == "no such queue";
+    if failures.iter().all(is_absent) { Ok(sum) } else { Err(failures) }
 }
 
-/// Whether messages may go: none, or somebody wants that.
-fn goes_on(flags: &Rm, object: &str, count: u64) -> Result<bool, Failure> {
+/// Whether messages may go: none, or somebody wants that. A number that
+/// nobody could tell may be any.
+fn goes_on(flags: &Rm, object: &str, count: Option<u64>) -> Result<bool, Failure> {
+    let what = count.map_or("what nobody could count".to_owned(), messages);
     if flags.dry_run {
-        let said = format!("{object}: {} would be removed", messages(count));
-        Log::new("faas-queue", false).line(&said);
+        Log::new("faas-queue", false).line(&format!("{object}: {what} would be removed"));
         return Ok(false);
     }
-    Ok(count == 0 || confirm("remove", object, &messages(count), flags.yes)?)
+    Ok(count == Some(0) || confirm("remove", object, &what, flags.yes)?)
 }
 
 /// Does something to each queue; those that fail do not stop the others.
@@ -209,7 +230,7 @@ fn put(flags: &Put) -> Outcome {
     let trigger =
         Trigger::new(Destination::Queue(to), &flags.dead, Progress::to(None)?).editing(edit);
     let report = trigger.run(transfer)?;
-    if report.end == transfer::End::TimedOut {
+    if matches!(report.end, transfer::End::TimedOut | transfer::End::GaveUp) {
         let reason = format!("no room after {} messages", report.moved);
         let failure = Failure::new(Exit::TryAgain, "put into", &flags.url, reason);
         return Err(failure.cure(format!("faas-queue get --timeout 0 {}", flags.url)));

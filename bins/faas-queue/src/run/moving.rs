@@ -15,7 +15,6 @@ use faas_common::transfer::{
     Copier, CopyJournal, End, Errand, Origin, Report, Transfer, Until, Viewed,
 };
 use std::cell::RefCell;
-use std::time::Duration;
 
 /// What is done with dead letters.
 const REDRIVEN: &str = "redriven";
@@ -67,7 +66,7 @@ pub fn cp(flags: &Cp) -> Outcome {
     let mut journal = open_journal(flags, &from, &to, &mut log)?;
     let viewed = look_at_source(flags, &from, journal.as_ref())?;
     if let Some(journal) = &mut journal {
-        journal.follow(viewed.places());
+        journal.follow(viewed.places(), viewed.began_behind())?;
     }
     let (mut desk, poller) = desk()?;
     let from = Port { connection: desk.add(Box::new(viewed)), queue: QueueId(0) };
@@ -161,7 +160,7 @@ impl<'a> Task<'a> {
     fn run(self) -> Outcome {
         let Self { errand, pick, done } = self;
         let mut log = Log::new("faas-queue", pick.quiet);
-        let depth = errand.depth()?;
+        let (depth, from) = (errand.depth()?, errand.from.to_string());
         if pick.dry_run {
             let most = count_meant(&errand, pick, depth)?;
             log.line(&format!("{} would be {done}", messages(most)));
@@ -180,7 +179,12 @@ impl<'a> Task<'a> {
         let outcome = outcome?;
         log.line(&said(&outcome.report, done, outcome.failed));
         let exit = match outcome.report.end {
+            // All that is there was taken.
             End::TimedOut => Exit::Done,
+            End::GaveUp => {
+                let reason = "the middleware did not say whether the last of them arrived";
+                return Err(Failure::new(Exit::TryAgain, "move from", from, reason));
+            }
             _ => outcome.report.exit(),
         };
         Ok(if outcome.failed > 0 { exit.worst(Exit::SomeFailed) } else { exit })
@@ -197,14 +201,12 @@ fn count_meant(errand: &Errand, pick: &Pick, depth: u64) -> Result<u64, Failure>
     let range = Range { at: queue::Position::Start, until: Some(queue::Position::End) };
     let failed = |error: queue::QueueError| error.failure("look at", &url);
     let mut view = queue::view(&errand.from, &range).map_err(failed)?;
-    let (mut seen, mut meant) = (Vec::new(), 0);
-    while !view.is_at_end() {
-        view.next(256, Duration::from_millis(300), &mut seen).map_err(failed)?;
-        for one in seen.drain(..) {
-            meant += u64::from(errand.filter.picks(&one.event).unwrap_or(false));
-        }
-    }
-    Ok(meant.min(most))
+    let mut meant = 0;
+    let looked = queue::look_through(view.as_mut(), |seen| {
+        meant += u64::from(errand.filter.picks(&seen.event).unwrap_or(false));
+    });
+    looked.map_err(failed)?;
+    Ok(meant.min(most).min(depth))
 }
 
 /// `12 messages moved, 3 left`.

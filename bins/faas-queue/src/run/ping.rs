@@ -10,7 +10,7 @@ use faas_common::exit::Exit;
 use faas_common::limits::BODY_MAX;
 use faas_common::ping::{Ping, Pong, ping as measure};
 use faas_common::queue::QueueUrl;
-use faas_common::units::show_duration;
+use faas_common::units::{show_duration, show_size};
 use serde_json::json;
 
 pub fn ping(flags: &Flags) -> Outcome {
@@ -20,12 +20,12 @@ pub fn ping(flags: &Flags) -> Outcome {
         let cure = format!("faas-queue ping {}", url.with_name(""));
         return Err(Failure::new(Exit::Usage, "ping", &flags.url, reason).cure(cure));
     }
-    let ask = Ping {
-        count: flags.count,
-        size: flags.size.min(BODY_MAX),
-        rate: flags.rate,
-        timeout: flags.timeout,
-    };
+    if flags.size > BODY_MAX {
+        let reason = format!("a body has at most {}", show_size(BODY_MAX));
+        return Err(Failure::new(Exit::Usage, "ping", &flags.url, reason).cure("--size 64KiB"));
+    }
+    let ask =
+        Ping { count: flags.count, size: flags.size, rate: flags.rate, timeout: flags.timeout };
     let meter = Meter::new("round trips", Some(flags.count), false);
     let pong = measure(&url, &ask, |latencies| meter.set(latencies.count()));
     meter.end();

@@ -3,7 +3,7 @@
 use super::{Outcome, connect};
 use crate::cli::profile::{Add, List, Profile, ProfileVerb, Remove, Test};
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::{queue_url, via};
+use faas_common::cli::shared::{queue_url, via, without_password};
 use faas_common::cli::table;
 use faas_common::config::{self, Config, ConfigError, Secret};
 use faas_common::error::Failure;
@@ -56,13 +56,22 @@ fn add(flags: &Add) -> Outcome {
 
 fn secret(flags: &Add) -> Result<Option<Secret>, Failure> {
     if let Some(file) = &flags.password_file {
-        return Ok(Some(Secret::File(file.clone())));
+        // It is read from wherever a tool is started.
+        let path = match file.starts_with("~/") {
+            true => PathBuf::from(file),
+            false => std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file)),
+        };
+        return Ok(Some(Secret::File(path.display().to_string())));
     }
     if let Some(name) = &flags.password_env {
         return Ok(Some(Secret::Env(name.clone())));
     }
     if let Some(command) = &flags.password_command {
-        let words = command.split_whitespace().map(str::to_owned).collect();
+        let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() {
+            let reason = "the command has no words";
+            return Err(Failure::new(Exit::Usage, "add", &flags.name, reason));
+        }
         return Ok(Some(Secret::Command(words)));
     }
     if !flags.password_plain {
@@ -78,7 +87,7 @@ fn list(flags: &List) -> Outcome {
     let config = Config::load().map_err(failed("read", "the configuration"))?;
     let rows = config.profiles.iter().map(|(name, profile)| {
         let secret = profile.secret.as_ref().map(Secret::place);
-        (name, &profile.url, secret, profile.file.display().to_string())
+        (name, without_password(&profile.url), secret, profile.file.display().to_string())
     });
     if flags.output == table::Listing::Json {
         let lines = rows.map(|(name, url, password, file)| {
@@ -89,17 +98,21 @@ fn list(flags: &List) -> Outcome {
     }
     let head = ["PROFILE", "URL", "PASSWORD", "FILE"];
     let rows = rows.map(|(name, url, secret, file)| {
-        vec![format!("@{name}"), url.clone(), secret.unwrap_or_else(|| "-".to_owned()), file]
+        vec![format!("@{name}"), url, secret.unwrap_or_else(|| "-".to_owned()), file]
     });
     table::print(&table::table(&head, rows)).map(|()| Exit::Done)
 }
 
 fn remove(flags: &Remove) -> Outcome {
     let name = flags.name.trim_start_matches('@');
-    let config = Config::load().map_err(failed("read", "the configuration"))?;
-    let profile = config.profile(name).map_err(failed("remove", name))?;
-    config::remove(&profile.file, name).map_err(failed("remove", name))?;
-    Ok(Exit::Done)
+    // Also from a file that says what is not understood.
+    for file in config::files() {
+        if config::remove(&file, name).map_err(failed("remove", name))? {
+            return Ok(Exit::Done);
+        }
+    }
+    let failure = Failure::new(Exit::Unreachable, "remove", name, "there is no such profile");
+    Err(failure.cure("faas-queue profile ls"))
 }
 
 fn test(flags: &Test) -> Outcome {

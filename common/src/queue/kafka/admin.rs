@@ -273,11 +273,7 @@ impl Admin {
 
     /// Whether somebody takes from a topic, when brokers say so at once.
     pub(super) fn is_read(&self, name: &str) -> bool {
-        let known = self.asker.fetch_metadata(Some(name), SEEN_MAX);
-        let is_there = known.is_ok_and(|known| {
-            known.topics().iter().any(|topic| topic.error().is_none() && topic.name() == name)
-        });
-        is_there && !depth::members(&self.asker, self.settings.group_of(name)).is_empty()
+        depth::is_read(&self.asker, name, self.settings.group_of(name), SEEN_MAX)
     }
 
     fn forget_seen(&self) {
@@ -317,10 +313,7 @@ impl Admin {
         Ok(stat)
     }
 
-    /// What takes longer to find out about a topic.
-    ///
-    /// # Errors
-    /// There is none, or no broker answers.
+    /// What takes longer to find out about a topic; see [`view::detail`].
     pub(super) fn detail(&self, name: &str) -> Result<QueueDetail, QueueError> {
         let partitions = self.partitions(name)?;
         view::detail(&self.settings, &self.notes, &self.asker, name, &partitions)

@@ -91,9 +91,28 @@ pub(super) fn places(
     asked.map_err(|error| faults::of(&error, &settings.url_of(name)))
 }
 
+/// Whether there is such a topic and somebody takes from it, when brokers say
+/// so in this time.
+pub(super) fn is_read(
+    asker: &BaseConsumer<Context>,
+    name: &str,
+    group: &str,
+    most: Duration,
+) -> bool {
+    let known = asker.fetch_metadata(Some(name), most);
+    let is_there = known.is_ok_and(|known| {
+        known.topics().iter().any(|topic| topic.error().is_none() && topic.name() == name)
+    });
+    is_there && !members(asker, group, most).is_empty()
+}
+
 /// Members of the group that reads a topic.
-pub(super) fn members(asker: &BaseConsumer<Context>, group: &str) -> Vec<ReaderStat> {
-    let Ok(list) = asker.fetch_group_list(Some(group), ANSWER_MAX) else { return Vec::new() };
+pub(super) fn members(
+    asker: &BaseConsumer<Context>,
+    group: &str,
+    most: Duration,
+) -> Vec<ReaderStat> {
+    let Ok(list) = asker.fetch_group_list(Some(group), most) else { return Vec::new() };
     let members = list.groups().iter().flat_map(|group| group.members());
     let reader = |name: &str, host: &str| ReaderStat {
         name: name.to_owned(),

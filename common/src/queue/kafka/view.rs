@@ -8,7 +8,7 @@ use super::faults;
 use super::membership::named;
 use super::record::Letter;
 use super::settings::Settings;
-use crate::queue::{Order, Position, QueueDetail, QueueError, Range, Seen, View};
+use crate::queue::{Order, Places, Position, QueueDetail, QueueError, Range, Seen, View};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
@@ -30,9 +30,11 @@ const OLDEST_MAX: Duration = Duration::from_secs(3);
 /// A look at a topic.
 pub(super) struct KafkaView {
     consumer: Option<BaseConsumer<Context>>,
+    name: String,
     url: String,
     lanes: BTreeMap<i32, Lane>,
     kept: usize,
+    began_behind: Places,
 }
 
 /// One partition.
@@ -79,7 +81,14 @@ impl KafkaView {
             return Err(QueueError::NoSuchQueue);
         }
         let map = Map { consumer: &consumer, name, all: &all };
-        let begin = map.offsets(&range.at).map_err(failed)??;
+        let mut begin = map.offsets(&range.at).map_err(failed)??;
+        map.clamp(&mut begin).map_err(failed)?;
+        let placed = |partition: &i32| {
+            // A partition that is not looked at is never come to.
+            let offset = begin.get(partition).map_or(i64::MAX - 1, |offset| offset - 1);
+            (partition.unsigned_abs(), offset.to_string())
+        };
+        let began_behind = all.iter().map(placed).collect();
         let until = range.until.as_ref().map(|until| map.offsets(until));
         let until = until.transpose().map_err(failed)?.transpose()?;
         let (mut list, mut lanes) = (TopicPartitionList::new(), BTreeMap::new());
@@ -93,7 +102,8 @@ impl KafkaView {
             lanes.insert(partition, Lane { end, is_done, ..Lane::default() });
         }
         consumer.assign(&list).map_err(failed)?;
-        let mut view = Self { consumer: Some(consumer), url, lanes, kept: 0 };
+        let (consumer, name) = (Some(consumer), name.to_owned());
+        let mut view = Self { consumer, name, url, lanes, kept: 0, began_behind };
         if let Position::Last(count) = range.at {
             view.keep_last(count)?;
         }
@@ -118,7 +128,7 @@ impl KafkaView {
 
     /// Takes what has come to the client; waits for it so long.
     fn hear(&mut self, wait: Duration) -> Result<bool, QueueError> {
-        let Self { consumer, lanes, kept, url, .. } = self;
+        let Self { consumer, lanes, kept, url, name, .. } = self;
         let Some(consumer) = consumer else { return Ok(false) };
         match consumer.poll(wait) {
             None => Ok(false),
@@ -126,6 +136,8 @@ impl KafkaView {
                 let Some(lane) = lanes.get_mut(&message.partition()) else { return Ok(true) };
                 if lane.end.is_some_and(|end| message.offset() >= end) {
                     lane.at_its_end();
+                    // What is behind the end need not be fetched.
+                    let _ = consumer.pause(&named(name, &[message.partition()]));
                     return Ok(true);
                 }
                 lane.is_caught_up = false;
@@ -175,7 +187,11 @@ impl View for KafkaView {
         into: &mut Vec<Seen>,
     ) -> Result<(), QueueError> {
         let deadline = Instant::now() + wait;
-        while self.kept < KEPT_MAX && self.hear(Duration::ZERO)? {}
+        for _ in 0..2 * KEPT_MAX {
+            if self.kept >= KEPT_MAX || !self.hear(Duration::ZERO)? {
+                break;
+            }
+        }
         while self.lanes.values().any(Lane::may_hold_older) && self.kept < KEPT_MAX {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -198,6 +214,10 @@ impl View for KafkaView {
 
     fn is_at_end(&self) -> bool {
         self.kept == 0 && self.lanes.values().all(|lane| lane.is_done)
+    }
+
+    fn began_behind(&self) -> Places {
+        self.began_behind.clone()
     }
 }
 
@@ -230,7 +250,7 @@ pub(super) fn detail(
         view.next(1, Duration::from_millis(300), &mut seen)?;
     }
     Ok(QueueDetail {
-        readers: depth::members(asker, settings.group_of(name)),
+        readers: depth::members(asker, settings.group_of(name), ANSWER_MAX),
         oldest_ms: seen.first().and_then(|seen| seen.time_ms),
         order: (partitions.len() == 1).then_some(Order::Fifo),
         partitions: Some(partitions.len() as u64),
@@ -281,6 +301,18 @@ impl Map<'_> {
                 offsets
             }
         }))
+    }
+
+    /// Keeps offsets to those that there are: librdkafka would begin elsewhere.
+    fn clamp(&self, offsets: &mut Offsets) -> KafkaResult<()> {
+        let firsts = offsets_at(self.consumer, self.name, self.all, Offset::Beginning)?;
+        let ends = offsets_at(self.consumer, self.name, self.all, Offset::End)?;
+        for (partition, offset) in offsets {
+            let first = firsts.get(partition).copied().unwrap_or(0);
+            let end = ends.get(partition).copied().unwrap_or(first);
+            *offset = (*offset).clamp(first, end.max(first));
+        }
+        Ok(())
     }
 
     /// The first offsets of that time or later; the ends where there are none.

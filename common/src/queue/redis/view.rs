@@ -4,7 +4,7 @@ use super::entry::{self, items, text};
 use super::settings::Settings;
 use super::{RedisConnection, scripts};
 use crate::clock;
-use crate::queue::{Position, QueueError, Range, Seen, View};
+use crate::queue::{Places, Position, QueueError, Range, Seen, View};
 use redis::{Value, cmd};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub(super) struct RedisView {
     next: String,
     /// The last id that was seen, for waiting for what comes behind it.
     last: String,
+    began_behind: Places,
     end: End,
     ask: usize,
     is_at_end: bool,
@@ -65,19 +66,32 @@ impl RedisView {
             None => End::Never,
             Some(Position::Start) => End::Before("0-1".to_owned()),
             Some(Position::End) => End::Before(newest.clone()),
+            Some(Position::Last(0)) => End::Before(newest.clone()),
             Some(Position::Last(count)) => {
-                End::Before(format!("({}", back(&mut connection, &stream, *count)?))
+                End::Before(excluding(&back(&mut connection, &stream, *count)?))
             }
             Some(Position::Time(time_ms)) => End::Time(*time_ms),
-            Some(Position::Id(id)) => End::Before(format!("({}", checked(id)?)),
+            Some(Position::Id(id)) => End::Before(excluding(&checked(id)?)),
             Some(Position::Behind(places)) => {
                 End::Before(places.get(&0).cloned().unwrap_or_else(|| "0-1".to_owned()))
             }
         };
-        let last = next.strip_prefix('(').unwrap_or(&newest).to_owned();
+        let last = behind(&next);
+        let began_behind = Places::from([(0, last.clone())]);
         let name = name.to_owned();
         let ask = ASK_FIRST;
-        Ok(Box::new(Self { connection, name, stream, next, last, end, ask, is_at_end: false }))
+        let is_at_end = false;
+        Ok(Box::new(Self {
+            connection,
+            name,
+            stream,
+            next,
+            last,
+            began_behind,
+            end,
+            ask,
+            is_at_end,
+        }))
     }
 
     /// What is there now.
@@ -85,7 +99,7 @@ impl RedisView {
         let to = match &self.end {
             End::Never => "+".to_owned(),
             End::Before(bound) => bound.clone(),
-            End::Time(time_ms) => format!("({time_ms}-0"),
+            End::Time(time_ms) => excluding(&format!("{time_ms}-0")),
         };
         let mut range = cmd("XRANGE");
         range.arg(&self.stream).arg(&self.next).arg(to).arg("COUNT").arg(most);
@@ -171,6 +185,30 @@ impl View for RedisView {
     fn is_at_end(&self) -> bool {
         self.is_at_end
     }
+
+    fn began_behind(&self) -> Places {
+        self.began_behind.clone()
+    }
+}
+
+/// Up to an entry and without it, as XRANGE says it; nothing is before the first.
+fn excluding(id: &str) -> String {
+    let is_first = id == "-" || id.split('-').all(|part| part.parse() == Ok(0_u64));
+    if is_first { "0-1".to_owned() } else { format!("({id}") }
+}
+
+/// The id before the first that a look can show.
+fn behind(next: &str) -> String {
+    if let Some(id) = next.strip_prefix('(') {
+        return id.to_owned();
+    }
+    let (ms, number) = next.split_once('-').unwrap_or((next, "0"));
+    let (ms, number) = (ms.parse::<u64>().unwrap_or(0), number.parse::<u64>().unwrap_or(0));
+    match (ms, number) {
+        (0, 0) => "0-0".to_owned(),
+        (ms, 0) => format!("{}-{}", ms - 1, u64::MAX),
+        (ms, number) => format!("{ms}-{}", number - 1),
+    }
 }
 
 /// The id of the newest entry there ever was.
@@ -232,4 +270,25 @@ fn id_of(entry: &Value) -> Option<String> {
 /// The time in an id.
 fn ms_of(id: &str) -> Option<u64> {
     id.split('-').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_what_is_before_an_entry() {
+        for (next, wanted) in [
+            ("-", "0-0"),
+            ("(5-3", "5-3"),
+            ("5-3", "5-2"),
+            ("5-0", "4-18446744073709551615"),
+            ("5", "4-18446744073709551615"),
+            ("0-0", "0-0"),
+        ] {
+            assert_eq!(behind(next), wanted, "{next}");
+        }
+        assert_eq!((excluding("-"), excluding("0-0")), ("0-1".to_owned(), "0-1".to_owned()));
+        assert_eq!(excluding("5-3"), "(5-3");
+    }
 }
