@@ -84,27 +84,29 @@ fn rm(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     if flags.run.is_some() || flags.orphaned {
         return rm_runs(flags);
     }
-    let count = rm_count(&flags.urls);
-    let object = flags.urls.join(" ");
-    let count = match count {
-        Err(failures) if flags.dry_run => return Err(failures),
-        counted => counted.ok(),
-    };
-    if !goes_on(flags, &object, count).map_err(one)? {
-        return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
+    // Who wants it anyway need not wait for a count.
+    if flags.dry_run || !flags.yes {
+        let count = rm_count(&flags.urls)?;
+        let object = flags.urls.join(" ");
+        if !goes_on(flags, &object, count).map_err(one)? {
+            return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
+        }
     }
     each(&flags.urls, "remove", |connection, name| connection.remove(name))
 }
 
 fn rm_runs(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     let via = via(flags.via.as_deref()).map_err(one)?;
-    let counted = match &flags.run {
-        Some(run) => orphans::messages_of_run(run, via.as_ref()),
-        None => orphans::messages_of_orphaned(),
-    };
-    let object = flags.run.as_ref().map_or("orphaned runs".to_owned(), |run| format!("run {run}"));
-    if !goes_on(flags, &object, Some(counted.map_err(one)?)).map_err(one)? {
-        return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
+    if flags.dry_run || !flags.yes {
+        let counted = match &flags.run {
+            Some(run) => orphans::messages_of_run(run, via.as_ref()),
+            None => orphans::messages_of_orphaned(),
+        };
+        let object =
+            flags.run.as_ref().map_or("orphaned runs".to_owned(), |run| format!("run {run}"));
+        if !goes_on(flags, &object, counted.map_err(one)?).map_err(one)? {
+            return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
+        }
     }
     let Some(run) = &flags.run else {
         let (removed, failures) = orphans::remove_orphaned().map_err(one)?;
@@ -141,15 +143,14 @@ fn rm_count(urls: &[String]) -> Result<u64, Vec<Failure>> {
     if failures.iter().all(is_absent) { Ok(sum) } else { Err(failures) }
 }
 
-/// Whether messages may go: none, or somebody wants that. A number that
-/// nobody could tell may be any.
-fn goes_on(flags: &Rm, object: &str, count: Option<u64>) -> Result<bool, Failure> {
-    let what = count.map_or("what nobody could count".to_owned(), messages);
+/// Whether messages may go: none, or somebody wants that.
+fn goes_on(flags: &Rm, object: &str, count: u64) -> Result<bool, Failure> {
+    let what = messages(count);
     if flags.dry_run {
         Log::new("faas-queue", false).line(&format!("{object}: {what} would be removed"));
         return Ok(false);
     }
-    Ok(count == Some(0) || confirm("remove", object, &what, flags.yes)?)
+    Ok(count == 0 || confirm("remove", object, &what, flags.yes)?)
 }
 
 /// Does something to each queue; those that fail do not stop the others.
