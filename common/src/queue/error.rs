@@ -107,7 +107,7 @@ impl QueueError {
         let (exit, cure) = match self {
             // Whoever wants to remove or look at it does not want a new one.
             Self::NoSuchQueue if matches!(action, "remove" | "look at") => {
-                (Exit::Unreachable, Some("faas-queue ls".to_owned()))
+                (Exit::Unreachable, Some(format!("faas-queue ls {}", place_of(url))))
             }
             Self::NoSuchQueue => (Exit::Unreachable, Some(format!("faas-queue new {url}"))),
             Self::Removed { name } => {
@@ -137,6 +137,14 @@ impl QueueError {
             None => failure,
         }
     }
+}
+
+/// Where a queue is: `redis://h/0` of `redis://h/0/jobs?group=g`.
+fn place_of(url: &str) -> &str {
+    let place = url.split_once('?').map_or(url, |(place, _)| place);
+    let place = place.rsplit_once('/').map_or(place, |(place, _)| place);
+    // A server without a queue: what is left is its scheme.
+    if place.ends_with('/') { url } else { place }
 }
 
 fn cure_of_io(error: &io::Error) -> Option<String> {

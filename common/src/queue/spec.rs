@@ -87,7 +87,8 @@ pub struct QueueDetail {
     /// When its oldest message that is not done was sent, in milliseconds
     /// since 1970.
     pub oldest_ms: Option<u64>,
-    /// Messages held now that were delivered before.
+    /// Messages held now that were delivered before; on Kafka those, at most
+    /// one of a partition, that a reader died of.
     pub redelivered: Option<u64>,
     /// The order of delivery; of a queue of several partitions, in each.
     pub order: Option<Order>,

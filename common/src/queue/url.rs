@@ -71,7 +71,11 @@ impl UrlError {
                 let tool = if scheme == "kafka" { "KAFKA" } else { "REDIS" };
                 format!("FAAS_{tool}_PASSWORD or FAAS_{tool}_PASSWORD_FILE, in the environment")
             }
-            Self::Scheme { nearest: Some(nearest), .. } => format!("{nearest}:/NAME"),
+            Self::Scheme { nearest: Some(nearest), .. } => match nearest.as_str() {
+                "kafka" => "kafka://HOST:9092/NAME".to_owned(),
+                nearest if SERVED.contains(&nearest) => format!("{nearest}://HOST/0/NAME"),
+                nearest => format!("{nearest}:/NAME"),
+            },
             Self::Scheme { nearest: None, .. } | Self::NotYet(_) | Self::Name(_) => {
                 "mq:/NAME".to_owned()
             }
@@ -317,6 +321,8 @@ mod tests {
         assert_eq!(cure("/jobs"), Err("mq:/jobs".into()));
         assert_eq!(cure("jobs"), Err("mq:/jobs".into()));
         assert_eq!(cure("mqq:/jobs"), Err("mq:/NAME".into()));
+        assert_eq!(cure("kafak://h/jobs"), Err("kafka://HOST:9092/NAME".into()));
+        assert_eq!(cure("reddis://h/jobs"), Err("redis://HOST/0/NAME".into()));
         assert!(QueueUrl::parse("mq:/a/b").is_err());
         assert!(QueueUrl::parse("mq:/..").is_err());
         assert!(QueueUrl::parse("mq:/a\nb").is_err());

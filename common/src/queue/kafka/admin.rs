@@ -3,6 +3,7 @@
 use super::context::{Context, Notes};
 use super::depth;
 use super::faults;
+use super::offsets::Topic;
 use super::settings::{RECORD_MAX, Settings};
 use super::view;
 use crate::queue::{Granted, Order, QueueDetail, QueueError, QueueSpec, QueueStat, WhenFull};
@@ -36,8 +37,6 @@ const SEEN_MAX: Duration = Duration::from_millis(300);
 pub(super) const MESSAGE_SIZE: u64 = 1_048_588;
 /// Room for headers beside a body of a size that was asked for.
 const HEADERS_ROOM: u64 = 16 << 10;
-/// How many threads ask for what there is.
-const ASKERS: usize = 8;
 
 /// What asks and administrates.
 pub(super) struct Admin {
@@ -307,10 +306,11 @@ impl Admin {
             Some(size) => *size,
             None => self.message_size(name)?,
         };
-        let partitions = self.partitions(name)?;
-        let mut stat = depth::stat(&self.settings, &self.notes, &self.asker, name, &partitions)?;
-        stat.message_size = message_size;
-        Ok(stat)
+        let topic = (name.to_owned(), self.partitions(name)?);
+        let told = depth::stats(&self.settings, &self.notes, &self.asker, &[topic]);
+        let told = told.map_err(|error| faults::of(&error, &self.settings.url_of(name)))?;
+        let stat = told.into_iter().next().ok_or(QueueError::NoSuchQueue)?;
+        Ok(QueueStat { message_size, ..stat })
     }
 
     /// What takes longer to find out about a topic; see [`view::detail`].
@@ -333,34 +333,14 @@ impl Admin {
     pub(super) fn list(&mut self) -> Result<Vec<QueueStat>, QueueError> {
         let known = self.asker.fetch_metadata(None, ANSWER_MAX);
         let known = known.map_err(|error| faults::of(&error, &self.settings.url_of("")))?;
-        let queues: Vec<(String, Vec<i32>)> = known
+        let queues: Vec<Topic> = known
             .topics()
             .iter()
             .filter(|topic| topic.error().is_none() && is_queue(topic.name()))
             .map(|topic| (topic.name().to_owned(), partitions_of(topic)))
             .collect();
-        let (settings, notes, asker) = (&self.settings, &self.notes, &self.asker);
-        let ask = |(name, partitions): &(String, Vec<i32>)| {
-            depth::stat(settings, notes, asker, name, partitions)
-        };
-        let each = queues.len().div_ceil(ASKERS).max(1);
-        let told: Vec<Result<QueueStat, QueueError>> = std::thread::scope(|scope| {
-            let askers: Vec<_> = queues
-                .chunks(each)
-                .map(|some| scope.spawn(move || some.iter().map(ask).collect::<Vec<_>>()))
-                .collect();
-            askers.into_iter().flat_map(|asker| asker.join().unwrap_or_default()).collect()
-        });
-        let mut stats = Vec::with_capacity(told.len());
-        for one in told {
-            match one {
-                // It went while it was asked for.
-                Err(QueueError::Removed { .. } | QueueError::NoSuchQueue) => {}
-                other => stats.push(other?),
-            }
-        }
-        stats.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(stats)
+        depth::stats(&self.settings, &self.notes, &self.asker, &queues)
+            .map_err(|error| faults::of(&error, &self.settings.url_of("")))
     }
 
     /// Notes that there is a run: the first message of a topic of its own.

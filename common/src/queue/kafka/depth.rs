@@ -5,19 +5,22 @@ use super::admin::MESSAGE_SIZE;
 use super::balance::Tally;
 use super::context::{self, Context, Notes};
 use super::faults;
-use super::mark::Mark;
+use super::groups::{Commits, committed};
 use super::membership::named;
+use super::offsets::{Offsets, Topic, offsets_of};
 use super::progress::Progress;
 use super::record::Record;
 use super::settings::Settings;
 use super::survey::Told;
 use crate::queue::{Places, QueueError, QueueStat, ReaderStat};
+use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -28,67 +31,70 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 const COUNTED_MAX: u64 = 100;
 /// How long counting may take.
 const COUNT_MAX: Duration = Duration::from_secs(3);
+/// How long counting rests when nothing has come.
+const COUNT_PAUSE: Duration = Duration::from_millis(5);
 /// How long leaving may take.
 const LEAVE_MAX: Duration = Duration::from_millis(500);
-/// The group of those that read a single message.
-pub(super) const NOBODY: &str = "faas-nobody";
 
-/// What waits in a topic, and who reads it.
+/// What waits in topics, and who reads them. One that went meanwhile is not
+/// among them.
 ///
 /// # Errors
-/// It is gone, or the brokers do not answer.
-pub(super) fn stat(
+/// One may not be seen, or the brokers do not answer.
+pub(super) fn stats(
     settings: &Settings,
     notes: &Notes,
     asker: &BaseConsumer<Context>,
-    name: &str,
-    partitions: &[i32],
-) -> Result<QueueStat, QueueError> {
-    let url = settings.url_of(name);
-    let group = settings.group_of(name);
-    let counted = looking(settings, notes, group, |consumer| {
-        let waiting = Waiting::ask(consumer, asker, name, partitions)?;
-        let depth = match waiting.count() {
-            0 => 0,
-            rough if rough <= COUNTED_MAX => waiting.counted(consumer, name)?.unwrap_or(rough),
-            rough => rough,
-        };
-        Ok((depth, waiting.ends()))
-    });
-    let (depth, ends) = counted.map_err(|error| faults::of(&error, &url))?;
-    let readers = asker
-        .fetch_group_list(Some(group), ANSWER_MAX)
-        .map_or(0, |list| list.groups().iter().map(|group| group.members().len() as u64).sum());
-    Ok(QueueStat {
-        name: name.to_owned(),
-        depth,
-        held: 0,
-        capacity: u64::MAX,
-        message_size: MESSAGE_SIZE,
-        readers,
-        run: run_of(name),
-        orphaned: false,
-        created: None,
-        sent_total: Some(ends),
-        done_total: Some(ends.saturating_sub(depth)),
-    })
+    topics: &[Topic],
+) -> KafkaResult<Vec<QueueStat>> {
+    let waiting = ask(settings, notes, asker, topics)?;
+    let few: Vec<(&String, &Waiting)> = waiting
+        .iter()
+        .filter(|(_, waiting)| (1..=COUNTED_MAX).contains(&waiting.count()))
+        .collect();
+    let counted = match few.is_empty() {
+        true => BTreeMap::new(),
+        false => counted(looker(settings, notes)?, &few)?,
+    };
+    let groups = asker.fetch_group_list(None, ANSWER_MAX);
+    let groups: BTreeMap<&str, usize> = groups.as_ref().map_or_else(
+        |_| BTreeMap::new(),
+        |list| list.groups().iter().map(|group| (group.name(), group.members().len())).collect(),
+    );
+    let stat = |(name, waiting): (&String, &Waiting)| {
+        let depth = counted.get(name).copied().unwrap_or_else(|| waiting.count());
+        QueueStat {
+            name: name.to_owned(),
+            depth,
+            held: 0,
+            capacity: u64::MAX,
+            message_size: MESSAGE_SIZE,
+            readers: groups.get(settings.group_of(name)).map_or(0, |count| *count as u64),
+            run: run_of(name),
+            orphaned: false,
+            created: None,
+            sent_total: Some(waiting.ends()),
+            done_total: Some(waiting.ends().saturating_sub(depth)),
+        }
+    };
+    Ok(waiting.iter().map(stat).collect())
 }
 
-/// Where each partition is read up to.
+/// Where each partition is read up to, and how many of them wait for a message
+/// that a reader died of.
 ///
 /// # Errors
-/// The brokers do not answer.
+/// It is gone, or the brokers do not answer.
 pub(super) fn places(
     settings: &Settings,
     notes: &Notes,
     asker: &BaseConsumer<Context>,
-    name: &str,
-    partitions: &[i32],
-) -> Result<Places, QueueError> {
-    let asked = looking(settings, notes, settings.group_of(name), |consumer| {
-        Ok(Waiting::ask(consumer, asker, name, partitions)?.places())
-    });
-    asked.map_err(|error| faults::of(&error, &settings.url_of(name)))
+    topic: &Topic,
+) -> Result<(Places, u64), QueueError> {
+    let asked = ask(settings, notes, asker, std::slice::from_ref(topic));
+    let asked = asked.map_err(|error| faults::of(&error, &settings.url_of(&topic.0)))?;
+    let told = asked.values().next();
+    told.map(|waiting| (waiting.places(), waiting.again())).ok_or(QueueError::NoSuchQueue)
 }
 
 /// Whether there is such a topic and somebody takes from it, when brokers say
@@ -128,15 +134,21 @@ fn run_of(name: &str) -> Option<String> {
     (!run.is_empty() && !function.is_empty()).then(|| run.to_owned())
 }
 
+/// The group of those that look: it has no members and commits nothing.
+pub(super) const NOBODY: &str = "faas-nobody";
+
+/// A consumer that joins nothing.
+fn looker(settings: &Settings, notes: &Notes) -> KafkaResult<BaseConsumer<Context>> {
+    settings.looking(NOBODY).create_with_context(Context::new(notes))
+}
+
 /// Does something with a consumer that joins nothing.
 fn looking<T>(
     settings: &Settings,
     notes: &Notes,
-    group: &str,
     look: impl FnOnce(&BaseConsumer<Context>) -> KafkaResult<T>,
 ) -> KafkaResult<T> {
-    let consumer: BaseConsumer<Context> =
-        settings.looking(group).create_with_context(Context::new(notes))?;
+    let consumer = looker(settings, notes)?;
     let seen = look(&consumer);
     context::begin_close(&consumer);
     context::end_close(consumer, Instant::now() + LEAVE_MAX);
@@ -144,40 +156,38 @@ fn looking<T>(
 }
 
 /// What of each partition is not done: its progress and its end.
-struct Waiting(BTreeMap<i32, (Progress, i64)>);
+struct Waiting(BTreeMap<i32, Part>);
+
+/// A partition: its progress, its end, and how often in a row a reader died of
+/// its next message.
+type Part = (Progress, i64, u32);
 
 impl Waiting {
-    fn ask(
-        consumer: &BaseConsumer<Context>,
-        asker: &BaseConsumer<Context>,
-        name: &str,
-        partitions: &[i32],
-    ) -> KafkaResult<Self> {
-        if partitions.is_empty() {
-            return Ok(Self(BTreeMap::new()));
-        }
-        let committed = consumer.committed_offsets(named(name, partitions), ANSWER_MAX)?;
-        let firsts = offsets_at(asker, name, partitions, Offset::Beginning)?;
-        let ends = offsets_at(asker, name, partitions, Offset::End)?;
-        let mut waiting = BTreeMap::new();
-        for element in committed.elements() {
-            let partition = element.partition();
-            let first = firsts.get(&partition).copied().unwrap_or_default();
-            let end = ends.get(&partition).copied().unwrap_or_default();
-            let progress = match element.offset() {
-                Offset::Offset(prefix) if prefix >= first => {
-                    Progress::taken_over(prefix, &Mark::parse(element.metadata()))
+    fn new(name: &str, firsts: &Offsets, ends: &Offsets, commits: &Commits) -> Self {
+        let waiting = |((_, partition), first): (&(String, i32), &i64)| {
+            let place = (name.to_owned(), *partition);
+            let end = ends.get(&place).copied().unwrap_or(*first);
+            let progress = match commits.get(&place) {
+                Some(commit) if commit.offset >= *first => {
+                    Progress::taken_over(commit.offset, &commit.mark)
                 }
-                _ => Progress::new(first),
+                _ => Progress::new(*first),
             };
-            waiting.insert(partition, (progress, end));
-        }
-        Ok(Self(waiting))
+            let deaths = commits.get(&place).map_or(0, |commit| commit.mark.takeovers);
+            (*partition, (progress, end, deaths))
+        };
+        let all = (name.to_owned(), i32::MIN)..=(name.to_owned(), i32::MAX);
+        Self(firsts.range(all).map(waiting).collect())
     }
 
     /// Offsets there ever were.
     fn ends(&self) -> u64 {
-        self.0.values().map(|(_, end)| u64::try_from(*end).unwrap_or(0)).sum()
+        self.0.values().map(|(_, end, _)| u64::try_from(*end).unwrap_or(0)).sum()
+    }
+
+    /// Messages that were delivered before and wait.
+    fn again(&self) -> u64 {
+        self.0.values().filter(|part| part.2 > 0 && left(part) > 0).count() as u64
     }
 
     /// The last message of each partition that is done with all before it.
@@ -195,68 +205,109 @@ impl Waiting {
             |progress: &Progress| progress.prefix().saturating_add_unsigned(progress.done_beyond());
         self.0.iter().map(|(number, part)| (*number, (done(&part.0), left(part)))).collect()
     }
+}
 
-    /// Counts what is there to be read; none when that takes too long.
-    fn counted(&self, consumer: &BaseConsumer<Context>, name: &str) -> KafkaResult<Option<u64>> {
-        let mut list = TopicPartitionList::new();
-        let mut left = BTreeSet::new();
-        for (partition, (progress, end)) in &self.0 {
+/// What waits in each topic. One that went meanwhile is not among them.
+fn ask(
+    settings: &Settings,
+    notes: &Notes,
+    asker: &BaseConsumer<Context>,
+    topics: &[Topic],
+) -> KafkaResult<BTreeMap<String, Waiting>> {
+    let firsts = offsets_of(asker, topics, Offset::Beginning)?;
+    let ends = offsets_of(asker, topics, Offset::End)?;
+    let commits = committed(settings, notes, topics)?;
+    let names = topics.iter().map(|(name, _)| name.as_str());
+    let waiting = |name: &str| Waiting::new(name, &firsts, &ends, &commits);
+    // What went between two questions is not half there.
+    let has_end = |name: &str| ends.keys().any(|(topic, _)| topic == name);
+    let all = names.filter(|name| has_end(name)).map(|name| (name.to_owned(), waiting(name)));
+    Ok(all.filter(|(_, waiting)| !waiting.0.is_empty()).collect())
+}
+
+/// Counts what is there to be read, message by message; topics for which that
+/// takes too long are not among the answers.
+fn counted(
+    consumer: BaseConsumer<Context>,
+    topics: &[(&String, &Waiting)],
+) -> KafkaResult<BTreeMap<String, u64>> {
+    let mut list = TopicPartitionList::new();
+    let mut places = Vec::new();
+    for (name, waiting) in topics {
+        for (partition, (progress, end, _)) in &waiting.0 {
             if progress.prefix() < *end {
                 let mut element = list.add_partition(name, *partition);
                 element.set_offset(Offset::Offset(progress.prefix()))?;
-                left.insert(*partition);
+                places.push((*name, *partition, progress));
             }
         }
-        consumer.assign(&list)?;
-        let deadline = Instant::now() + COUNT_MAX;
-        let mut count = 0;
-        while !left.is_empty() {
-            if Instant::now() >= deadline {
-                return Ok(None);
-            }
-            match consumer.poll(Duration::from_millis(20)) {
-                Some(Ok(message)) => {
-                    let progress = self.0.get(&message.partition());
-                    let done = progress.is_some_and(|(p, _)| p.is_done(message.offset()));
-                    count += u64::from(!done);
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    left.remove(&partition);
-                }
-                Some(Err(error)) if !faults::code(&error).is_some_and(faults::passes) => {
-                    return Err(error);
-                }
-                _ => {}
-            }
-        }
-        Ok(Some(count))
     }
+    consumer.assign(&list)?;
+    // The end of a partition is told without its topic: each has a queue.
+    let consumer = Arc::new(consumer);
+    let split = |(name, partition, progress): (&String, i32, &Progress)| {
+        let queue = consumer.split_partition_queue(name, partition)?;
+        Some((name.clone(), partition, progress.clone(), queue))
+    };
+    let mut left: Vec<_> = places.into_iter().filter_map(split).collect();
+    let mut counts: BTreeMap<String, u64> =
+        topics.iter().map(|(name, _)| ((*name).clone(), 0)).collect();
+    let deadline = Instant::now() + COUNT_MAX;
+    while !left.is_empty() && Instant::now() < deadline {
+        match consumer.poll(COUNT_PAUSE) {
+            // What came before its partition had a queue.
+            Some(Ok(message)) => {
+                let place = (message.topic(), message.partition());
+                let own =
+                    left.iter().find(|(name, partition, ..)| (name.as_str(), *partition) == place);
+                if let Some((name, _, progress, _)) = own {
+                    let is_done = progress.is_done(message.offset());
+                    *counts.entry(name.clone()).or_default() += u64::from(!is_done);
+                }
+            }
+            Some(Err(error)) if !faults::code(&error).is_some_and(is_of_no_matter) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        let mut ended = Vec::with_capacity(left.len());
+        for (name, _, progress, queue) in &left {
+            let count = counts.entry(name.clone()).or_default();
+            ended.push(count_on(queue, progress, count)?);
+        }
+        let mut ended = ended.into_iter();
+        left.retain(|_| !ended.next().unwrap_or_default());
+    }
+    left.iter().for_each(|(name, ..)| _ = counts.remove(name));
+    Ok(counts)
+}
+
+/// What goes by, or says that a topic went while it was counted.
+fn is_of_no_matter(code: RDKafkaErrorCode) -> bool {
+    faults::passes(code) || faults::is_missing(code) || code == RDKafkaErrorCode::PartitionEOF
+}
+
+/// Counts what has come of a partition; tells whether that was its end.
+fn count_on(
+    queue: &PartitionQueue<Context>,
+    progress: &Progress,
+    count: &mut u64,
+) -> KafkaResult<bool> {
+    while let Some(polled) = queue.poll(Duration::ZERO) {
+        match polled {
+            Ok(message) => *count += u64::from(!progress.is_done(message.offset())),
+            Err(KafkaError::PartitionEOF(_)) => return Ok(true),
+            Err(error) if faults::code(&error).is_some_and(is_of_no_matter) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 /// What of a partition is not done.
-fn left((progress, end): &(Progress, i64)) -> u64 {
+fn left((progress, end, _): &Part) -> u64 {
     let beyond = u64::try_from(end - progress.prefix()).unwrap_or(0);
     beyond.saturating_sub(progress.done_beyond())
-}
-
-/// First or last offsets, all asked for at once.
-pub(super) fn offsets_at(
-    asker: &BaseConsumer<Context>,
-    name: &str,
-    partitions: &[i32],
-    at: Offset,
-) -> KafkaResult<BTreeMap<i32, i64>> {
-    let mut list = named(name, partitions);
-    list.set_all_offsets(at)?;
-    let told = asker.offsets_for_times(list, ANSWER_MAX)?;
-    let mut offsets = BTreeMap::new();
-    for element in told.elements() {
-        element.error()?;
-        if let Offset::Offset(offset) = element.offset() {
-            offsets.insert(element.partition(), offset);
-        }
-    }
-    Ok(offsets)
 }
 
 /// Tells how far a group is with a topic whenever it is asked to.
@@ -267,17 +318,18 @@ pub(super) fn tell(
     asked: &Receiver<()>,
     told: &Sender<Told>,
 ) {
-    let group = settings.group_of(name);
     // Without brokers nothing is told; whoever asked has noticed by itself.
-    let _ = looking(settings, notes, group, |consumer| {
-        let ask = || {
+    let _ = looking(settings, notes, |consumer| {
+        let tally = || {
             let metadata = consumer.fetch_metadata(Some(name), ANSWER_MAX)?;
             let topics = metadata.topics().iter();
             let partitions = topics.flat_map(|topic| topic.partitions().iter().map(|p| p.id()));
-            Waiting::ask(consumer, consumer, name, &partitions.collect::<Vec<i32>>())
+            let topic = (name.to_owned(), partitions.collect());
+            let waiting = ask(settings, notes, consumer, &[topic])?;
+            Ok::<_, KafkaError>(waiting.values().next().map(Waiting::tally).unwrap_or_default())
         };
         while asked.recv().is_ok() {
-            let answer = ask().ok().map(|waiting| (waiting.tally(), Instant::now()));
+            let answer = tally().ok().map(|tally| (tally, Instant::now()));
             // What went wrong meanwhile is of no interest.
             let _ = consumer.poll(Duration::ZERO);
             if told.send(answer).is_err() {
@@ -324,7 +376,7 @@ pub(super) fn read_first(
     notes: &Notes,
     name: &str,
 ) -> Result<Option<Vec<u8>>, QueueError> {
-    let read = looking(settings, notes, NOBODY, |consumer| {
+    let read = looking(settings, notes, |consumer| {
         let mut list = named(name, &[0]);
         list.set_all_offsets(Offset::Beginning)?;
         consumer.assign(&list)?;
@@ -352,8 +404,9 @@ mod tests {
     fn counts_what_is_not_done() {
         let mut progress = Progress::new(3);
         progress.finish(5);
-        let waiting = Waiting(BTreeMap::from([(0, (progress, 9)), (1, (Progress::new(7), 4))]));
-        assert_eq!(waiting.count(), 5);
+        let waiting =
+            Waiting(BTreeMap::from([(0, (progress, 9, 1)), (1, (Progress::new(7), 4, 1))]));
+        assert_eq!((waiting.count(), waiting.again()), (5, 1));
         assert_eq!(run_of("faas.r.f").as_deref(), Some("r"));
         assert_eq!(run_of("jobs"), None);
     }

@@ -189,6 +189,8 @@ impl Settings {
     pub(super) fn looking(&self, group: &str) -> ClientConfig {
         let mut config = self.consuming(group);
         config.set("enable.partition.eof", "true");
+        // It is known to be there: one that brokers do not know was removed.
+        config.set("topic.metadata.propagation.max.ms", "5000");
         config
     }
 

@@ -3,9 +3,10 @@
 //! partitions messages come by their times, as far as they are at hand.
 
 use super::context::{self, Context, Notes};
-use super::depth::{self, offsets_at};
+use super::depth;
 use super::faults;
 use super::membership::named;
+use super::offsets::offsets_at;
 use super::record::Letter;
 use super::settings::Settings;
 use crate::queue::{Order, Places, Position, QueueDetail, QueueError, Range, Seen, View};
@@ -241,7 +242,8 @@ pub(super) fn detail(
     name: &str,
     partitions: &[i32],
 ) -> Result<QueueDetail, QueueError> {
-    let behind = depth::places(settings, notes, asker, name, partitions)?;
+    let (behind, again) =
+        depth::places(settings, notes, asker, &(name.to_owned(), partitions.to_vec()))?;
     let range = Range { at: Position::Behind(behind), until: Some(Position::End) };
     let mut view = KafkaView::begin(settings, notes, name, &range)?;
     let mut seen = Vec::new();
@@ -251,6 +253,7 @@ pub(super) fn detail(
     }
     Ok(QueueDetail {
         readers: depth::members(asker, settings.group_of(name), ANSWER_MAX),
+        redelivered: Some(again),
         oldest_ms: seen.first().and_then(|seen| seen.time_ms),
         order: (partitions.len() == 1).then_some(Order::Fifo),
         partitions: Some(partitions.len() as u64),

@@ -103,6 +103,7 @@ impl MqConnection {
         let readers = slots::readers(&dir, attr.message_size as usize);
         let (order, when_full) = (Some(Order::Fifo), Some(WhenFull::Block));
         Ok(QueueDetail {
+            redelivered: Some(readers.iter().map(|reader| reader.again).sum()),
             readers: readers.into_iter().map(reader).collect(),
             order,
             when_full,

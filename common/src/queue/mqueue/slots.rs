@@ -327,6 +327,8 @@ pub(super) struct Reader {
     pub(super) pid: String,
     is_alive: bool,
     pub(super) held: u64,
+    /// Of those, how many were started before.
+    pub(super) again: u64,
     pub(super) since_ms: Option<u64>,
 }
 
@@ -350,13 +352,19 @@ fn all_readers(dir: &Path, message_size: usize) -> Vec<Reader> {
         if bytes.len() != file_len(message_size) || bytes[..8] != MAGIC {
             continue;
         }
-        let held = (0..SLOTS).filter(|slot| {
-            let start = FILE_HEADER + slot * stride(message_size);
-            let settled = bytes[start] == State::Settled as u8;
-            let buffer = &bytes[start + SLOT_HEADER..][..message_size];
+        let starts = (0..SLOTS).map(|slot| FILE_HEADER + slot * stride(message_size));
+        let is_held = |start: &usize| {
+            let settled = bytes[*start] == State::Settled as u8;
+            let buffer = &bytes[*start + SLOT_HEADER..][..message_size];
             !settled && buffer.iter().any(|&byte| byte != 0)
+        };
+        let attempts = starts.filter(is_held).map(|start| {
+            let word = &bytes[start + At::Attempts as usize * 4..][..4];
+            word.try_into().map_or(0, u32::from_ne_bytes)
         });
-        let held = held.count() as u64;
+        let attempts: Vec<u32> = attempts.collect();
+        let held = attempts.len() as u64;
+        let again = attempts.into_iter().filter(|count| *count > 1).count() as u64;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let pid = name.as_deref().and_then(|name| name.split('-').next()).unwrap_or_default();
         let file = File::open(&path);
@@ -368,9 +376,10 @@ fn all_readers(dir: &Path, message_size: usize) -> Vec<Reader> {
         match readers.iter_mut().find(|reader| reader.pid == pid) {
             Some(reader) => {
                 reader.held += held;
+                reader.again += again;
                 reader.is_alive |= is_alive;
             }
-            None => readers.push(Reader { pid: pid.to_owned(), is_alive, held, since_ms }),
+            None => readers.push(Reader { pid: pid.to_owned(), is_alive, held, again, since_ms }),
         }
     }
     readers
