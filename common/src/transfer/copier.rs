@@ -26,10 +26,10 @@ impl Copier {
     /// # Errors
     /// None; the type is that of all steps.
     pub fn step(&mut self, taken: Taken) -> Result<Step> {
-        let event = taken.event;
-        if self.journal.as_mut().is_some_and(|journal| journal.is_there(&event)) {
+        if self.journal.as_mut().is_some_and(|journal| journal.is_there(&taken)) {
             return Ok(Step::Skip);
         }
+        let event = taken.event;
         let id = event.id.clone();
         let made = match self.filter.picks(&event) {
             Ok(false) => return Ok(Step::Skip),

@@ -6,7 +6,8 @@ use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::look::Filter;
 use crate::poll::Poller;
-use crate::queue::{self, Connection, Desk, Port, QueueError, QueueId, QueueUrl};
+use crate::queue::{self, Connection, Desk, Port, Position, QueueError, QueueId, QueueUrl, Range};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub struct Errand {
     pub count: Option<u64>,
     /// Whether they lose what a failure added to them.
     pub strips: bool,
+    /// What has come to the target since then came from an earlier errand that
+    /// did not get to settle it.
+    pub resumes: Option<Position>,
 }
 
 /// What came of it.
@@ -57,9 +61,10 @@ impl Errand {
         mut arrived: impl FnMut(u64),
     ) -> Result<Outcome> {
         let depth = self.depth()?;
+        let there = self.there()?;
         let (mut transfer, to) = self.transfer(depth, quiet)?;
         let (filter, strips) = (self.filter, self.strips);
-        let mut mover = Mover { filter, to, strips, tell, failed: 0 };
+        let mut mover = Mover { filter, to, strips, there, tell, failed: 0 };
         let report = transfer.run(
             |taken| mover.step(taken),
             |count| {
@@ -68,6 +73,26 @@ impl Errand {
             },
         )?;
         Ok(Outcome { report, failed: mover.failed })
+    }
+
+    /// Source and id of what has arrived already.
+    fn there(&self) -> Result<HashSet<(String, String)>> {
+        let mut there = HashSet::new();
+        let (Some(at), Some(to)) = (&self.resumes, &self.to) else { return Ok(there) };
+        let failed = |error: QueueError| error.failure("look at", &to.to_string());
+        let range = Range { at: at.clone(), until: Some(Position::End) };
+        let mut view = queue::view(to, &range).map_err(|error| match error {
+            QueueError::Refused { what, .. } => failed(QueueError::Refused {
+                what,
+                alternative: "the same without --resume; some may come twice".to_owned(),
+            }),
+            other => failed(other),
+        })?;
+        let looked = queue::look_through(view.as_mut(), |seen| {
+            there.insert((seen.event.source, seen.event.id));
+        });
+        looked.map_err(failed)?;
+        Ok(there)
     }
 
     /// The transfer, and where it goes.

@@ -1,15 +1,14 @@
 //! How far a copy is, in a file, so that it goes on where it was ended. What
 //! had arrived and was not yet noted is known by its id, where the target can
-//! be looked at.
+//! be looked at; these ids are kept in a file beside it until all is copied.
 
 use super::viewed::{SharedPlaces, pass};
 use crate::error::{Failure, Result};
-use crate::event::Event;
 use crate::exit::Exit;
 use crate::limits::UNDER_WAY_MAX;
-use crate::queue::{self, Places, Position, QueueUrl, Range};
+use crate::queue::{self, Places, Position, QueueUrl, Range, Taken};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Arrivals after which it is written.
@@ -35,6 +34,14 @@ struct Record {
     behind: Places,
 }
 
+/// What the target had got, source and id, whenever this copy went on.
+#[derive(Debug, Serialize, Deserialize)]
+struct Doubts {
+    #[serde(flatten)]
+    origin: Origin,
+    there: HashSet<(String, String)>,
+}
+
 /// See the module.
 pub struct CopyJournal {
     path: PathBuf,
@@ -45,7 +52,9 @@ pub struct CopyJournal {
     noted: u64,
     /// What the target has already, of those that may be there.
     there: HashSet<(String, String)>,
-    doubted: usize,
+    /// How many more of each lane may be there: lanes do not come evenly.
+    doubted: BTreeMap<u32, usize>,
+    doubts: bool,
     /// Whether an earlier process began it.
     is_begun: bool,
 }
@@ -77,8 +86,9 @@ impl CopyJournal {
             Err(error) => return Err(Failure::io("read", path.display().to_string(), &error)),
         };
         let (there, path) = (HashSet::new(), path.to_owned());
-        let (places, arrived, noted, doubted) = (None, 0, 0, 0);
-        Ok(Self { path, record, places, arrived, noted, there, doubted, is_begun })
+        let (places, arrived, noted) = (None, 0, 0);
+        let (doubted, doubts) = (BTreeMap::new(), false);
+        Ok(Self { path, record, places, arrived, noted, there, doubted, doubts, is_begun })
     }
 
     /// Where to go on; none at the very beginning.
@@ -107,22 +117,78 @@ impl CopyJournal {
             Err(queue::QueueError::Refused { .. }) => return Ok(false),
             Err(error) => return Err(failed(error)),
         };
+        // Lanes do not come evenly: what an earlier process was told of may
+        // not have been come to since.
+        self.there = self.read_doubts()?;
         let there = &mut self.there;
         let known = queue::look_through(view.as_mut(), |seen| {
             there.insert((seen.event.source, seen.event.id));
         });
         known.map_err(failed)?;
-        self.doubted = DOUBTED;
+        let doubts =
+            Doubts { origin: self.record.origin.clone(), there: std::mem::take(&mut self.there) };
+        replace(&self.doubts_path(), &serde_json::to_vec(&doubts).unwrap_or_default())?;
+        self.there = doubts.there;
+        self.doubts = true;
         Ok(true)
     }
 
-    /// Whether the target has this event already.
-    pub fn is_there(&mut self, event: &Event) -> bool {
-        if self.doubted == 0 {
+    fn doubts_path(&self) -> PathBuf {
+        with_end(&self.path, ".doubts")
+    }
+
+    fn read_doubts(&self) -> Result<HashSet<(String, String)>> {
+        let path = self.doubts_path();
+        let shown = path.display().to_string();
+        match std::fs::read(&path) {
+            Ok(text) => {
+                let doubts: Doubts = serde_json::from_slice(&text)
+                    .map_err(|error| Failure::new(Exit::Usage, "read", shown, error))?;
+                // Those of another copy say nothing of this one.
+                let is_ours = doubts.origin == self.record.origin;
+                Ok(if is_ours { doubts.there } else { HashSet::new() })
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(HashSet::new()),
+            Err(error) => Err(Failure::io("read", shown, &error)),
+        }
+    }
+
+    /// Notes how far it is at the end; when all was copied, nothing is in
+    /// doubt any more.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn end(&mut self, is_all: bool) -> Result<()> {
+        self.write()?;
+        if is_all { self.forget_doubts() } else { Ok(()) }
+    }
+
+    fn forget_doubts(&self) -> Result<()> {
+        let path = self.doubts_path();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::io("remove", path.display().to_string(), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the target has this message already.
+    pub fn is_there(&mut self, taken: &Taken) -> bool {
+        if !self.doubts {
             return false;
         }
-        self.doubted -= 1;
-        self.there.contains(&(event.source.clone(), event.id.clone()))
+        let lane = self.places.as_ref().and_then(|places| {
+            // Those that arrived are not among them any more.
+            let at = usize::try_from(taken.receipt.0.checked_sub(1 + self.arrived)?).ok()?;
+            places.borrow().get(at).map(|(lane, _)| *lane)
+        });
+        let left = self.doubted.entry(lane.unwrap_or_default()).or_insert(DOUBTED);
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        self.there.contains(&(taken.event.source.clone(), taken.event.id.clone()))
     }
 
     /// From where messages come: what is known of them, and behind what they
@@ -136,6 +202,7 @@ impl CopyJournal {
             return Ok(());
         }
         self.record.behind = begin;
+        self.forget_doubts()?;
         self.write()
     }
 
@@ -152,16 +219,22 @@ impl CopyJournal {
         if self.arrived - self.noted >= EVERY { self.write() } else { Ok(()) }
     }
 
-    /// Writes how far it is; a reader sees the old text or the new one.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&mut self) -> Result<()> {
-        let text = serde_json::to_vec(&self.record).unwrap_or_default();
-        let new = self.path.with_extension("next");
-        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path));
-        written.map_err(|error| Failure::io("write", self.path.display().to_string(), &error))?;
+    fn write(&mut self) -> Result<()> {
+        replace(&self.path, &serde_json::to_vec(&self.record).unwrap_or_default())?;
         self.noted = self.arrived;
         Ok(())
     }
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
+/// Writes a file; a reader sees the old text or the new one.
+fn replace(path: &Path, text: &[u8]) -> Result<()> {
+    let new = with_end(path, ".next");
+    let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));
+    written.map_err(|error| Failure::io("write", path.display().to_string(), &error))
 }

@@ -6,6 +6,7 @@ use crate::event::{CONTROL_PREFIX, Event};
 use crate::exit::Exit;
 use crate::look::Filter;
 use crate::queue::{Port, Taken};
+use std::collections::HashSet;
 
 /// Moves those messages that are meant, and leaves the others.
 pub struct Mover {
@@ -15,6 +16,8 @@ pub struct Mover {
     pub to: Option<Port>,
     /// Whether they lose what a failure added to them.
     pub strips: bool,
+    /// Source and id of what has arrived before: it is settled, not sent.
+    pub there: HashSet<(String, String)>,
     /// Is told what could not be moved.
     pub tell: Box<dyn FnMut(&Failure)>,
     /// How many could not be moved.
@@ -49,6 +52,9 @@ impl Mover {
             return Ok(Step::Keep(Vec::new()));
         }
         let Some(to) = self.to else { return Ok(Step::Send(Vec::new())) };
+        if self.there.remove(&(taken.event.source.clone(), taken.event.id.clone())) {
+            return Ok(Step::Skip);
+        }
         let mut event = self.filter.remade(taken.event)?;
         if self.strips {
             strip(&mut event);

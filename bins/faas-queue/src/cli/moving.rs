@@ -69,9 +69,11 @@ pub struct Pick {
 #[command(after_help = "\
 Each message is settled only after it has arrived; within one Redis server, or on
 Kafka with exactly-once, that is one step. It moves what is there when it begins.
+After an interruption some may be in both; --resume leaves them out.
 
 Examples:
   faas-queue mv mq:/jobs redis://127.0.0.1/0/jobs
+  faas-queue mv --resume -10m mq:/jobs redis://127.0.0.1/0/jobs
   faas-queue mv --jq '.data.fixed=true' -n50 mq:/jobs.dead mq:/jobs
   faas-queue mv --where '.data.region == \"eu\"' redis://127.0.0.1/0/all redis://127.0.0.1/0/eu")]
 pub struct Mv {
@@ -87,6 +89,10 @@ pub struct Mv {
     /// What jq makes of each event, as it is printed, is what arrives
     #[arg(long, value_name = "JQ")]
     pub jq: Option<String>,
+    /// Go on after an interruption: what has come to TO since then, known by
+    /// id and source, is settled and not sent again (start, -10m, a time)
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub resume: Option<String>,
 }
 
 /// Flags of `redrive`.
@@ -121,7 +127,7 @@ The queue stays. What others hold stays too, and what comes after it has begun.
 
 Examples:
   faas-queue purge --yes mq:/jobs
-  faas-queue purge --where '.time < \"2026-01-01\"' redis://127.0.0.1/0/jobs
+  faas-queue purge --where '.data.state == \"void\"' redis://127.0.0.1/0/jobs
   faas-queue purge --dry-run kafka://127.0.0.1:9092/jobs")]
 pub struct Purge {
     /// The queue

@@ -16,13 +16,34 @@ use faas_common::transfer::{
 };
 use std::cell::RefCell;
 
-/// What is done with dead letters.
-const REDRIVEN: &str = "redriven";
+/// What is done with messages that are taken.
+#[derive(Clone, Copy, PartialEq)]
+enum Deed {
+    /// They go to another queue as they are.
+    Move,
+    /// They go back to where they failed.
+    Redrive,
+    /// They go away.
+    Remove,
+}
+
+impl Deed {
+    /// As it is told afterwards.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Move => "moved",
+            Self::Redrive => "redriven",
+            Self::Remove => "removed",
+        }
+    }
+}
 
 pub fn mv(flags: &Mv) -> Outcome {
     let (from, to) = (named_queue(&flags.from)?, named_queue(&flags.to)?);
     refuse_same(&from, &to, "move")?;
-    Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), "moved")?.run()
+    let mut task = Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), Deed::Move)?;
+    task.errand.resumes = flags.resume.as_deref().map(position);
+    task.run()
 }
 
 pub fn redrive(flags: &Redrive) -> Outcome {
@@ -38,12 +59,12 @@ pub fn redrive(flags: &Redrive) -> Outcome {
         }
     };
     refuse_same(&from, &to, "redrive")?;
-    Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), REDRIVEN)?.run()
+    Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), Deed::Redrive)?.run()
 }
 
 pub fn purge(flags: &Purge) -> Outcome {
     let from = named_queue(&flags.url)?;
-    let task = Task::new(from, None, &flags.pick, None, "removed")?;
+    let task = Task::new(from, None, &flags.pick, None, Deed::Remove)?;
     let depth = task.errand.depth()?;
     let is_picky = flags.pick.grep.is_some() || flags.pick.pick.is_some();
     if depth > 0 && !flags.pick.dry_run {
@@ -87,7 +108,8 @@ pub fn cp(flags: &Cp) -> Outcome {
     );
     meter.end();
     if let Some(journal) = &mut copier.borrow_mut().journal {
-        journal.write()?;
+        let is_at_end = outcome.as_ref().is_ok_and(|report| report.end == End::Done);
+        journal.end(is_at_end && pick.count.is_none())?;
     }
     let report = outcome?;
     let done = if pick.dry_run { "would be copied" } else { "copied" };
@@ -112,8 +134,18 @@ fn open_journal(
     }
     if !journal.look_at(to)? {
         log.line(&format!("{to} cannot be looked at: it may get the last few twice"));
+    } else if journal.position().is_some() && was_taken_from(to)? {
+        log.line(&format!("others took messages from {to}: some of them may come twice"));
     }
     Ok(Some(journal))
+}
+
+/// Whether what was taken from a queue is gone from it, and something was.
+fn was_taken_from(url: &QueueUrl) -> Result<bool, Failure> {
+    let mut connection = connect(url)?;
+    let stat = connection.stat(url.name());
+    let stat = stat.map_err(|error| error.failure("look at", &url.to_string()))?;
+    Ok(!connection.capabilities().replay && stat.done_total.is_some_and(|count| count > 0))
 }
 
 fn look_at_source(
@@ -140,8 +172,7 @@ fn look_at_source(
 struct Task<'a> {
     errand: Errand,
     pick: &'a Pick,
-    /// What was done: `moved`.
-    done: &'static str,
+    deed: Deed,
 }
 
 impl<'a> Task<'a> {
@@ -150,15 +181,17 @@ impl<'a> Task<'a> {
         to: Option<QueueUrl>,
         pick: &'a Pick,
         jq: Option<&str>,
-        done: &'static str,
+        deed: Deed,
     ) -> Result<Self, Failure> {
         let filter = Filter::new(pick.grep.as_deref(), pick.pick.as_deref(), jq)?;
-        let errand = Errand { from, to, filter, count: pick.count, strips: done == REDRIVEN };
-        Ok(Self { errand, pick, done })
+        let strips = deed == Deed::Redrive;
+        let errand = Errand { from, to, filter, count: pick.count, strips, resumes: None };
+        Ok(Self { errand, pick, deed })
     }
 
     fn run(self) -> Outcome {
-        let Self { errand, pick, done } = self;
+        let Self { errand, pick, deed } = self;
+        let done = deed.done();
         let mut log = Log::new("faas-queue", pick.quiet);
         let (depth, from) = (errand.depth()?, errand.from.to_string());
         if pick.dry_run {
