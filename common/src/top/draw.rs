@@ -1,9 +1,11 @@
 //! The model on a screen of any size from 80 by 24 up; smaller ones are cut.
 
+use super::body;
 use super::json::{self, Kind};
 use super::model::Model;
 use super::parts::{Over, Page, Row as Queue};
-use crate::event::{Body, Event, MediaKind, media_kind};
+use crate::cli::confirm::messages as messages_in_words;
+use crate::event::Event;
 use crate::look::{fitted, glance, place_of};
 use crate::units::show_size;
 use ratatui::Frame;
@@ -12,8 +14,6 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Row, Table};
 
-/// Bytes of a body that are shown.
-const BODY_MAX: usize = 64 << 10;
 /// Width of a sparkline.
 const SPARK: usize = 16;
 /// Width of a screen that has room for them.
@@ -50,14 +50,18 @@ impl Look {
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) {
+    let footer = footer(model, look);
+    // What went wrong is worth a second line, and a third.
+    let lines = footer.width().div_ceil(usize::from(frame.area().width).max(1)).clamp(1, 3) as u16;
     let [head, body, foot] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(3), Constraint::Length(1)])
+        Layout::vertical([Constraint::Length(1), Constraint::Min(3), Constraint::Length(lines)])
             .areas(frame.area());
     match &model.page {
         Page::Queues => queues(frame, model, look, head, body),
         Page::Messages(url) => messages(frame, model, look, url, head, body),
     }
-    frame.render_widget(Paragraph::new(footer(model, look)), foot);
+    let wrap = ratatui::widgets::Wrap { trim: true };
+    frame.render_widget(Paragraph::new(footer).wrap(wrap), foot);
     match &model.over {
         Over::Help => window(frame, "keys", &HELP.map(str::to_owned)),
         Over::Ask(question, _) => {
@@ -68,7 +72,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) {
     }
 }
 
-const HELP: [&str; 16] = [
+const HELP: [&str; 18] = [
     "up down j k   PgUp PgDn   g G    move",
     "Enter    look at the messages of a queue",
     "f        the same, and follow what comes",
@@ -77,7 +81,9 @@ const HELP: [&str; 16] = [
     "s  r     sort by the next column; turn around",
     "R        send dead letters again (asks first)",
     "P        remove the messages (asks first)",
-    "+ -      unfold and fold the body",
+    "Enter    on a message: go into its body, where Enter",
+    "         folds and unfolds what begins on a line",
+    "+ -      unfold and fold the whole body",
     "space b  scroll the body down and up",
     "?        this",
     "q        leave; so does Ctrl-C",
@@ -97,9 +103,9 @@ fn queues(frame: &mut Frame<'_>, model: &Model, look: Look, head: Rect, body: Re
         (_, filter) => format!("  filter: {filter}"),
     };
     let text = format!(
-        "faas-queue top{filter}  {}  {} queues, {total} waiting, by {}{turned}",
+        "faas-queue top{filter}  {}  {}, {total} waiting, by {}{turned}",
         model.middleware().unwrap_or_default(),
-        shown.len(),
+        if shown.len() == 1 { "1 queue".to_owned() } else { format!("{} queues", shown.len()) },
         model.sort.word()
     );
     frame.render_widget(Paragraph::new(text).style(look.head()), head);
@@ -186,7 +192,7 @@ fn spark(depths: impl DoubleEndedIterator<Item = u64>) -> String {
 
 fn messages(frame: &mut Frame<'_>, model: &Model, look: Look, url: &str, head: Rect, body: Rect) {
     let follows = if model.follows { ", following" } else { "" };
-    let text = format!("{url}  {} messages{follows}", model.messages.len());
+    let text = format!("{url}  {}{follows}", messages_in_words(model.messages.len() as u64));
     frame.render_widget(Paragraph::new(text).style(look.head()), head);
     let [list, detail] =
         Layout::vertical([Constraint::Percentage(45), Constraint::Percentage(55)]).areas(body);
@@ -206,16 +212,33 @@ fn messages(frame: &mut Frame<'_>, model: &Model, look: Look, url: &str, head: R
         Line::styled(format!("{text:<width$}"), style)
     });
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), list);
-    let block = Block::bordered().title("message");
+    let block = Block::bordered().title(if model.line.is_some() { "body" } else { "message" });
     let lines = match model.messages.get(model.message) {
         None => vec![Line::raw(if model.follows { "waiting for one" } else { "none" })],
         Some(seen) => {
-            let mut lines = attributes(&seen.event, look);
-            lines.extend(body_lines(&seen.event, model.unfolded, look));
-            lines.into_iter().skip(model.scroll).collect()
+            let height = usize::from(block.inner(detail).height);
+            message(&seen.event, model, look, height)
         }
     };
     frame.render_widget(Paragraph::new(lines).block(block), detail);
+}
+
+/// As much of a message as has room, its attributes first; the line that the
+/// cursor is on is among them.
+fn message(event: &Event, model: &Model, look: Look, height: usize) -> Vec<Line<'static>> {
+    let styled = |(kind, text): (Kind, String)| Span::styled(text, look.of(kind));
+    let line = |line: json::Line| Line::from_iter(line.pieces.into_iter().map(styled));
+    let mut lines = attributes(event, look);
+    let first = lines.len();
+    lines.extend(body::lines(event, &model.fold).into_iter().map(line));
+    let last = lines.len().saturating_sub(1);
+    let Some(at) = model.line.map(|at| (first + at).min(last)) else {
+        return lines.into_iter().skip(model.scroll).collect();
+    };
+    if let Some(line) = lines.get_mut(at) {
+        *line = std::mem::take(line).patch_style(look.chosen());
+    }
+    lines.into_iter().skip((at + 1).saturating_sub(height)).collect()
 }
 
 fn attributes(event: &Event, look: Look) -> Vec<Line<'static>> {
@@ -232,39 +255,6 @@ fn attributes(event: &Event, look: Look) -> Vec<Line<'static>> {
     all.map(line).collect()
 }
 
-fn body_lines(event: &Event, unfolded: usize, look: Look) -> Vec<Line<'static>> {
-    let Some(body) = &event.body else { return vec![Line::raw("(no body)")] };
-    let Ok(bytes) = body.load() else { return vec![Line::raw("(its body cannot be read)")] };
-    let cut = &bytes[..bytes.len().min(BODY_MAX)];
-    let text = String::from_utf8_lossy(cut);
-    let is_text = std::str::from_utf8(cut).is_ok() || bytes.len() > BODY_MAX;
-    let mut lines: Vec<Line<'static>> = match media_kind(event.content_type.as_deref()) {
-        MediaKind::Json => {
-            let styled = |(kind, text): (Kind, String)| Span::styled(text, look.of(kind));
-            let line = |line: json::Line| Line::from_iter(line.into_iter().map(styled));
-            json::lines(&text, unfolded).into_iter().map(line).collect()
-        }
-        MediaKind::Other if is_text => {
-            let clean = |c: char| if c.is_control() { ' ' } else { c };
-            text.lines()
-                .map(|line| Line::raw(line.chars().map(clean).collect::<String>()))
-                .collect()
-        }
-        MediaKind::Other => cut.chunks(16).map(|some| Line::raw(hex(some))).collect(),
-    };
-    if Body::len(body) > BODY_MAX as u64 {
-        lines.push(Line::raw(format!("… {} in all", show_size(body.len()))));
-    }
-    lines
-}
-
-/// Sixteen bytes as hexadecimal figures and as letters.
-fn hex(bytes: &[u8]) -> String {
-    let figures: String = bytes.iter().map(|byte| format!("{byte:02x} ")).collect();
-    let letter = |byte: &u8| if byte.is_ascii_graphic() { *byte as char } else { '.' };
-    format!("{figures:<49}{}", bytes.iter().map(letter).collect::<String>())
-}
-
 fn footer(model: &Model, look: Look) -> Line<'static> {
     let silence = model.silence_s.map(|silence_s| format!("no answer for {silence_s} s"));
     let trouble = model.troubles.values().next().cloned().or(silence);
@@ -275,8 +265,11 @@ fn footer(model: &Model, look: Look) -> Line<'static> {
         Page::Queues => {
             "Enter open  f follow  / filter  s sort  R redrive  P purge  ? help  q leave"
         }
+        Page::Messages(_) if model.line.is_some() => {
+            "Esc back to the messages  Enter fold or unfold  + - fold all  ? help"
+        }
         Page::Messages(_) => {
-            "Esc back  f follow  + - fold  space scroll  R redrive  P purge  ? help"
+            "Esc back  Enter into it  f follow  + - fold  R redrive  P purge  ? help"
         }
     })
 }

@@ -1,6 +1,8 @@
 //! A JSON text on lines of its own, with parts of it folded. It is cut at its
 //! tokens and never parsed, so numbers stay what they are.
 
+use super::fold::Fold;
+
 /// What a piece of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -14,12 +16,18 @@ pub(super) enum Kind {
     Mark,
 }
 
-/// A line: its pieces.
-pub(super) type Line = Vec<(Kind, String)>;
+/// A line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    /// What it is put together from.
+    pub(super) pieces: Vec<(Kind, String)>,
+    /// The object or array that begins on it, and can be folded.
+    pub(super) part: Option<usize>,
+}
 
-/// The lines of a JSON text; what is nested deeper than `depth` is folded.
-pub(super) fn lines(text: &str, depth: usize) -> Vec<Line> {
-    let mut printer = Printer { depth, ..Printer::default() };
+/// The lines of a JSON text.
+pub(super) fn lines(text: &str, fold: &Fold) -> Vec<Line> {
+    let mut printer = Printer::new(fold);
     let mut tokens = Tokens(text).peekable();
     while let Some(token) = tokens.next() {
         let is_name = token.starts_with('"') && tokens.peek() == Some(&":");
@@ -65,17 +73,23 @@ fn string_len(text: &str) -> usize {
     text.len()
 }
 
-#[derive(Default)]
-struct Printer {
+struct Printer<'a> {
+    fold: &'a Fold,
     lines: Vec<Line>,
     line: Line,
     level: usize,
-    depth: usize,
+    /// Objects and arrays that have begun.
+    parts: usize,
     /// Members of what is folded, and how deep inside it we are.
     folded: Option<(usize, usize)>,
 }
 
-impl Printer {
+impl<'a> Printer<'a> {
+    fn new(fold: &'a Fold) -> Self {
+        let (lines, line) = (Vec::new(), Line::default());
+        Self { fold, lines, line, level: 0, parts: 0, folded: None }
+    }
+
     fn take(&mut self, token: &str, is_name: bool, next: Option<&str>) {
         if let Some((members, inside)) = self.folded {
             return self.inside_fold(token, members, inside);
@@ -90,16 +104,22 @@ impl Printer {
             "{" | "[" => {
                 self.push(kind, token);
                 let is_empty = next == Some(if token == "{" { "}" } else { "]" });
+                let part = self.parts;
+                self.parts += 1;
                 self.level += 1;
-                if self.level > self.depth && !is_empty {
-                    self.folded = Some((1, 0));
-                } else if !is_empty {
-                    self.end_line();
+                if is_empty {
+                    return;
+                }
+                self.line.part = Some(part);
+                match self.fold.is_folded(part, self.level) {
+                    true => self.folded = Some((1, 0)),
+                    false => self.end_line(),
                 }
             }
             "}" | "]" => {
                 self.level = self.level.saturating_sub(1);
-                let opened = self.line.last().is_some_and(|(_, text)| text == "{" || text == "[");
+                let opened =
+                    self.line.pieces.last().is_some_and(|(_, text)| text == "{" || text == "[");
                 if !opened {
                     self.end_line();
                 }
@@ -115,6 +135,7 @@ impl Printer {
     }
 
     fn inside_fold(&mut self, token: &str, members: usize, inside: usize) {
+        self.parts += usize::from(token == "{" || token == "[");
         self.folded = match token {
             "}" | "]" if inside == 0 => {
                 self.level -= 1;
@@ -130,15 +151,15 @@ impl Printer {
     }
 
     fn push(&mut self, kind: Kind, text: &str) {
-        if self.line.is_empty() && self.level > 0 {
-            self.line.push((Kind::Mark, "  ".repeat(self.level)));
+        if self.line.pieces.is_empty() && self.level > 0 {
+            self.line.pieces.push((Kind::Mark, "  ".repeat(self.level)));
         }
         let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.line.push((kind, clean));
+        self.line.pieces.push((kind, clean));
     }
 
     fn end_line(&mut self) {
-        if !self.line.is_empty() {
+        if !self.line.pieces.is_empty() {
             self.lines.push(std::mem::take(&mut self.line));
         }
     }
@@ -149,8 +170,12 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, depth: usize) -> String {
-        let line = |line: Line| line.into_iter().map(|(_, text)| text).collect::<String>();
-        lines(text, depth).into_iter().map(line).collect::<Vec<_>>().join("\n")
+        shown_as(text, &Fold::at(depth))
+    }
+
+    fn shown_as(text: &str, fold: &Fold) -> String {
+        let line = |line: Line| line.pieces.into_iter().map(|(_, text)| text).collect::<String>();
+        lines(text, fold).into_iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -165,6 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_folded_by_itself() {
+        let text = r#"{"a":{"b":[1,2]},"c":{"d":[3]}}"#;
+        let mut fold = Fold::at(1);
+        assert_eq!(shown_as(text, &fold), "{\n  \"a\": { … 1 },\n  \"c\": { … 1 }\n}");
+        // What was begun inside of a fold is counted too.
+        let parts: Vec<Option<usize>> = lines(text, &fold).iter().map(|line| line.part).collect();
+        assert_eq!(parts, [Some(0), Some(1), Some(3), None]);
+        fold.turn(3);
+        assert_eq!(
+            shown_as(text, &fold),
+            "{\n  \"a\": { … 1 },\n  \"c\": {\n    \"d\": [ … 1 ]\n  }\n}"
+        );
+        fold.turn(3);
+        fold.turn(0);
+        assert_eq!(shown_as(text, &fold), "{ … 2 }");
+        fold.deeper(8);
+        assert_eq!(lines(text, &fold).len(), 13);
+    }
+
+    #[test]
     fn numbers_stay_what_they_are() {
         assert_eq!(shown("12345678901234567890.10", 1), "12345678901234567890.10");
         assert_eq!(shown("[1.0,-2e400]", 5), "[\n  1.0,\n  -2e400\n]");
@@ -173,7 +218,7 @@ mod tests {
     #[test]
     fn what_is_cut_short_is_shown_as_far_as_it_goes() {
         for text in ["{\"a\":[1,", "\"abc", "]]", "{\"a\":\"\\", ""] {
-            lines(text, 3);
+            lines(text, &Fold::at(3));
         }
     }
 }

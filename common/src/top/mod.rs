@@ -2,13 +2,15 @@
 //!
 //! - `model`: what is shown and what keys do. Pure
 //! - `parts`: what the model is made of. Pure
-//! - `json`: bodies, folded. Pure
+//! - `body`, `json`, `fold`: a body as lines, and what of it is folded. Pure
 //! - `draw`: the model on a screen
 //! - `watch`: threads that ask middlewares, and what they tell
 //! - `screen`: the loop
 //! - `plain`: rows, for a pipe
 
+mod body;
 mod draw;
+mod fold;
 mod json;
 mod model;
 mod parts;

@@ -1,18 +1,16 @@
 //! What is shown, and what keys do to it. Pure: it is told what was seen and
 //! which keys were pressed, and says what is to be done.
 
+use super::body;
+use super::fold::Fold;
 use super::parts::{Deed, Key, Over, Page, Row, Sample, Sort, Wish};
-use crate::queue::{QueueStat, Seen};
+use crate::queue::Seen;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Depths kept for the sparkline of a queue.
-const HISTORY: usize = 60;
 /// Messages kept of an opened queue.
 pub(super) const MESSAGES_MAX: usize = 1_000;
 /// A middleware that has not answered for so long is said to be silent.
 const SILENCE_MS: u64 = 1_500;
-/// How deep a body is unfolded at first.
-const UNFOLDED: usize = 2;
 
 /// All that is shown.
 #[derive(Debug)]
@@ -28,7 +26,9 @@ pub(super) struct Model {
     pub(super) messages: VecDeque<Seen>,
     pub(super) message: usize,
     pub(super) follows: bool,
-    pub(super) unfolded: usize,
+    pub(super) fold: Fold,
+    /// The line of the body that the cursor is on, while it is in the body.
+    pub(super) line: Option<usize>,
     /// How far the body is scrolled.
     pub(super) scroll: usize,
     /// What went wrong, or was done, last.
@@ -59,7 +59,8 @@ impl Model {
             messages: VecDeque::new(),
             message: 0,
             follows: false,
-            unfolded: UNFOLDED,
+            fold: Fold::default(),
+            line: None,
             scroll: 0,
             notice: None,
             troubles: BTreeMap::new(),
@@ -87,7 +88,7 @@ impl Model {
         let took_s = before.map(|before| at_ms.saturating_sub(before).max(1) as f64 / 1000.0);
         let mut old = std::mem::take(&mut self.rows);
         for (url, stat, is_bounded) in queues {
-            let row = seen_again(old.remove(&url), source, url.clone(), stat, is_bounded, took_s);
+            let row = Row::seen(old.remove(&url), source, url.clone(), stat, is_bounded, took_s);
             self.rows.insert(url, row);
         }
         // What this middleware did not name is gone.
@@ -107,12 +108,16 @@ impl Model {
         for one in seen {
             if self.messages.len() == MESSAGES_MAX {
                 self.messages.pop_front();
-                self.message = self.message.saturating_sub(1);
+                match self.message {
+                    0 => self.choose(0),
+                    message => self.message = message - 1,
+                }
             }
             self.messages.push_back(one);
         }
-        if self.follows && at_end {
-            self.message = self.messages.len().saturating_sub(1);
+        // Nobody's page is turned while they read.
+        if self.follows && at_end && self.line.is_none() {
+            self.choose(self.messages.len().saturating_sub(1));
         }
     }
 
@@ -236,7 +241,7 @@ impl Model {
         let shown = self.shown();
         let last = shown.len().saturating_sub(1);
         let place = self.place().unwrap_or(0);
-        let next = match moved(key, place, last) {
+        let next = match key.moves(place, last) {
             Some(next) => next,
             None => return self.command(key),
         };
@@ -263,26 +268,57 @@ impl Model {
         let Some(url) = self.cursor.clone() else { return Wish::Nothing };
         self.page = Page::Messages(url.clone());
         self.messages.clear();
-        (self.message, self.scroll, self.follows) = (0, 0, follows);
+        self.follows = follows;
+        self.choose(0);
         Wish::Open { url, follows }
     }
 
+    fn choose(&mut self, message: usize) {
+        (self.message, self.scroll, self.line) = (message, 0, None);
+        self.fold.forget();
+    }
+
     fn on_messages(&mut self, key: Key) -> Wish {
+        if let Some(line) = self.line {
+            return self.in_body(line, key);
+        }
         let last = self.messages.len().saturating_sub(1);
-        if let Some(next) = moved(key, self.message, last) {
-            (self.message, self.scroll) = (next, 0);
+        if let Some(next) = key.moves(self.message, last) {
+            self.choose(next);
             return Wish::Nothing;
         }
         match key {
-            Key::Letter('+') => self.unfolded += 1,
-            Key::Letter('-') => self.unfolded = self.unfolded.saturating_sub(1),
+            Key::Letter('+') => self.fold.deeper(1),
+            Key::Letter('-') => self.fold.deeper(-1),
             Key::Letter(' ') => self.scroll += 1,
+            Key::Enter => self.line = self.messages.get(self.message).map(|_| 0),
             Key::Letter('b') => self.scroll = self.scroll.saturating_sub(1),
             Key::Letter('f') => return self.open(!self.follows),
             Key::Back | Key::Erase => {
                 self.page = Page::Queues;
                 return Wish::Close;
             }
+            _ => {}
+        }
+        Wish::Nothing
+    }
+
+    /// A key while the cursor is in the body.
+    fn in_body(&mut self, line: usize, key: Key) -> Wish {
+        let lines = self.messages.get(self.message);
+        let lines = lines.map(|seen| body::lines(&seen.event, &self.fold)).unwrap_or_default();
+        let last = lines.len().saturating_sub(1);
+        let line = line.min(last);
+        self.line = Some(key.moves(line, last).unwrap_or(line));
+        match key {
+            Key::Enter | Key::Letter(' ') => {
+                if let Some(part) = lines.get(line).and_then(|line| line.part) {
+                    self.fold.turn(part);
+                }
+            }
+            Key::Letter('+') => self.fold.deeper(1),
+            Key::Letter('-') => self.fold.deeper(-1),
+            Key::Back | Key::Erase => (self.line, self.scroll) = (None, 0),
             _ => {}
         }
         Wish::Nothing
@@ -297,47 +333,11 @@ impl Model {
     }
 }
 
-/// A queue at this look, with what is kept of the looks before.
-fn seen_again(
-    old: Option<Row>,
-    source: usize,
-    url: String,
-    stat: QueueStat,
-    is_bounded: bool,
-    took_s: Option<f64>,
-) -> Row {
-    let rates = old.as_ref().zip(took_s).and_then(|(old, took_s)| {
-        let rate =
-            |old: Option<u64>, new: Option<u64>| Some(new?.saturating_sub(old?) as f64 / took_s);
-        let sent = rate(old.stat.sent_total, stat.sent_total);
-        sent.zip(rate(old.stat.done_total, stat.done_total))
-    });
-    let mut depths = old.map(|old| old.depths).unwrap_or_default();
-    depths.push_back(stat.depth);
-    if depths.len() > HISTORY {
-        depths.pop_front();
-    }
-    Row { url, source, stat, is_bounded, rates, depths }
-}
-
-/// Where a key moves a cursor to, if it does.
-fn moved(key: Key, at: usize, last: usize) -> Option<usize> {
-    const PAGE: usize = 10;
-    Some(match key {
-        Key::Up | Key::Letter('k') => at.saturating_sub(1),
-        Key::Down | Key::Letter('j') => (at + 1).min(last),
-        Key::PageUp => at.saturating_sub(PAGE),
-        Key::PageDown => (at + PAGE).min(last),
-        Key::Home | Key::Letter('g') => 0,
-        Key::End | Key::Letter('G') => last,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::Event;
+    use crate::queue::QueueStat;
 
     fn stat(name: &str, depth: u64, sent: u64) -> QueueStat {
         QueueStat {
@@ -415,6 +415,30 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_body_are_folded_one_by_one() {
+        let mut model = Model::new();
+        model.see(sample(0, &[("a", 1, 1)]));
+        model.press(Key::Enter);
+        let body = Some(crate::event::Body::Inline(br#"{"x":[1,2],"y":3}"#.to_vec()));
+        let event =
+            Event { body, content_type: Some("application/json".to_owned()), ..Event::default() };
+        let mark = "0".to_owned();
+        model.see_messages(vec![Seen { lane: 0, mark, time_ms: None, event, fault: None }]);
+        let lines = |model: &Model| body::lines(&model.messages[0].event, &model.fold).len();
+        assert_eq!(lines(&model), 7);
+        for key in [Key::Enter, Key::Down, Key::Enter] {
+            model.press(key);
+        }
+        assert_eq!((lines(&model), model.line), (4, Some(1)));
+        model.press(Key::End);
+        model.press(Key::Enter);
+        assert_eq!((lines(&model), model.line), (4, Some(3)));
+        model.press(Key::Back);
+        model.press(Key::Letter('+'));
+        assert_eq!((lines(&model), model.line), (7, None));
+    }
+
+    #[test]
     fn opens_follows_and_goes_back() {
         let mut model = Model::new();
         model.see(sample(0, &[("a", 1, 1)]));
@@ -433,6 +457,11 @@ mod tests {
         model.press(Key::Home);
         model.see_messages(vec![seen(0)]);
         assert_eq!(model.message, 0);
+        model.press(Key::End);
+        model.press(Key::Enter);
+        model.see_messages(vec![seen(0)]);
+        assert_eq!((model.message, model.line), (MESSAGES_MAX - 2, Some(0)));
+        assert_eq!(model.press(Key::Back), Wish::Nothing);
         assert_eq!(model.press(Key::Back), Wish::Close);
         assert_eq!(model.press(Key::Letter('q')), Wish::Leave);
     }

@@ -3,6 +3,11 @@
 use crate::queue::QueueStat;
 use std::collections::VecDeque;
 
+/// Depths kept for the sparkline of a queue.
+const HISTORY: usize = 60;
+/// Lines that a page goes.
+const PAGE: usize = 10;
+
 /// A queue in the list.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -17,6 +22,30 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// A queue at this look, with what is kept of the looks before.
+    pub(super) fn seen(
+        old: Option<Self>,
+        source: usize,
+        url: String,
+        stat: QueueStat,
+        is_bounded: bool,
+        took_s: Option<f64>,
+    ) -> Self {
+        let rates = old.as_ref().zip(took_s).and_then(|(old, took_s)| {
+            let rate = |old: Option<u64>, new: Option<u64>| {
+                Some(new?.saturating_sub(old?) as f64 / took_s)
+            };
+            let sent = rate(old.stat.sent_total, stat.sent_total);
+            sent.zip(rate(old.stat.done_total, stat.done_total))
+        });
+        let mut depths = old.map(|old| old.depths).unwrap_or_default();
+        depths.push_back(stat.depth);
+        if depths.len() > HISTORY {
+            depths.pop_front();
+        }
+        Self { url, source, stat, is_bounded, rates, depths }
+    }
+
     pub(super) fn middleware(&self) -> &str {
         self.url.strip_suffix(&self.stat.name).unwrap_or(&self.url).trim_end_matches('/')
     }
@@ -126,4 +155,19 @@ pub(super) enum Key {
     Back,
     Erase,
     Interrupt,
+}
+
+impl Key {
+    /// Where it moves a cursor to, if it does.
+    pub(super) fn moves(self, at: usize, last: usize) -> Option<usize> {
+        Some(match self {
+            Self::Up | Self::Letter('k') => at.saturating_sub(1),
+            Self::Down | Self::Letter('j') => (at + 1).min(last),
+            Self::PageUp => at.saturating_sub(PAGE),
+            Self::PageDown => (at + PAGE).min(last),
+            Self::Home | Self::Letter('g') => 0,
+            Self::End | Self::Letter('G') => last,
+            _ => return None,
+        })
+    }
 }

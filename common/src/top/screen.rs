@@ -9,8 +9,11 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::queue::QueueUrl;
 use crate::signals::Signals;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How long the loop waits for a key, so that news come to the screen.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the loop may take to end after a signal.
+const END_MAX: Duration = Duration::from_secs(2);
 
 /// Shows queues until somebody has seen enough.
 ///
@@ -25,14 +30,16 @@ const TICK: Duration = Duration::from_millis(100);
 /// The terminal cannot be used.
 pub fn show(watched: &Watched) -> Result<Exit> {
     let failed = |error: std::io::Error| Failure::io("use", "the terminal", &error);
-    // Threads that begin later leave signals to this one.
-    let mut signals = Signals::catch().map_err(failed)?;
+    // Threads that begin later leave signals to the one that reads them.
+    let signals = Signals::catch().map_err(failed)?;
     // Whoever asks for a password does so before the screen is ours.
     for profile in watched.urls.iter().filter_map(|url| url.option("profile")) {
         let _ = crate::config::password(profile);
     }
     let (told, news) = channel();
     let begin = Instant::now();
+    let caught = told.clone();
+    std::thread::spawn(move || tell_signals(signals, &caught));
     for source in 0..watched.urls.len() {
         let (watched, told) = (watched.clone(), told.clone());
         std::thread::spawn(move || watch::watch(&watched, source, begin, &told));
@@ -49,9 +56,39 @@ pub fn show(watched: &Watched) -> Result<Exit> {
         signal: None,
         stop: Arc::default(),
     };
-    let outcome = screen.run(&mut terminal, &mut signals).map_err(failed);
-    ratatui::restore();
+    let outcome = screen.run(&mut terminal).map_err(failed);
+    // A terminal that is gone needs no care.
+    let _ = ratatui::try_restore();
     outcome
+}
+
+/// Tells the loop of a signal. A loop that does not end by it is stuck with a
+/// terminal that is gone.
+fn tell_signals(mut signals: Signals, told: &Sender<News>) {
+    loop {
+        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, PollTimeout::NONE);
+        if let Some(signal) = signals.next() {
+            let _ = told.send(News::Signal(signal));
+            std::thread::sleep(END_MAX);
+            std::process::exit(128 + signal);
+        }
+    }
+}
+
+/// Waits for a key or the next tick; false when the terminal is gone. That is
+/// not left to the library of keys, which reads the end of a terminal for ever.
+fn is_there(wait: Duration) -> bool {
+    let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
+    let has_keys = stdin.is_terminal();
+    let wanted = if has_keys { PollFlags::POLLIN } else { PollFlags::empty() };
+    let keys = if has_keys { stdin.as_fd() } else { stdout.as_fd() };
+    let mut fds = [PollFd::new(keys, wanted), PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let wait_ms = u8::try_from(wait.as_millis()).unwrap_or(u8::MAX);
+    // An interrupted wait is one that ended early.
+    let _ = poll(&mut fds, PollTimeout::from(wait_ms));
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    !fds.iter().any(|fd| fd.revents().is_some_and(|told| told.intersects(gone)))
 }
 
 struct Screen {
@@ -69,15 +106,13 @@ struct Screen {
 }
 
 impl Screen {
-    fn run(
-        &mut self,
-        terminal: &mut DefaultTerminal,
-        signals: &mut Signals,
-    ) -> std::io::Result<Exit> {
+    fn run(&mut self, terminal: &mut DefaultTerminal) -> std::io::Result<Exit> {
         loop {
             terminal.draw(|frame| draw::draw(frame, &self.model, self.look))?;
-            let mut wait = TICK;
-            while event::poll(wait)? {
+            if !is_there(TICK) {
+                return Ok(Exit::by_signal(nix::libc::SIGHUP));
+            }
+            while event::poll(Duration::ZERO)? {
                 if let Event::Key(pressed) = event::read()?
                     && let Some(key) = key_of(pressed)
                 {
@@ -88,13 +123,12 @@ impl Screen {
                     }
                     self.fulfil(wish);
                 }
-                wait = Duration::ZERO;
             }
             while let Ok(news) = self.news.try_recv() {
                 self.hear(news);
             }
             self.model.tick(u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX));
-            if let Some(signal) = self.signal.or(signals.next()) {
+            if let Some(signal) = self.signal {
                 return Ok(Exit::by_signal(signal));
             }
         }
@@ -110,7 +144,6 @@ impl Screen {
                 self.model.busy = self.model.busy.saturating_sub(1);
                 self.model.notice = Some(said);
             }
-            // A thread caught what was meant for all.
             News::Signal(signal) => self.signal = Some(signal),
             News::Messages(..) | News::Closed(..) => {}
         }

@@ -152,7 +152,8 @@ pub(super) fn act(deed: &Deed, url: &QueueUrl, news: &Sender<News>) {
     };
     let done = if to.is_some() { "redriven" } else { "removed" };
     let strips = to.is_some();
-    let errand = Errand { from: url.clone(), to, filter: Filter::default(), count: None, strips };
+    let (filter, resumes) = (Filter::default(), None);
+    let errand = Errand { from: url.clone(), to, filter, count: None, strips, resumes };
     let outcome = errand.run(true, Box::new(|_| {}), |_| {});
     if let Ok(Outcome { report: Report { end: End::Signal(signal), .. }, .. }) = &outcome {
         let _ = news.send(News::Signal(*signal));
