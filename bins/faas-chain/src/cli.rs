@@ -14,7 +14,9 @@ Examples:
   faas-chain run chain.json < orders.ndjson > results.ndjson
 
 Exit codes: 0 done, 1 some invocations failed, 2 wrong usage or a flaw in the
-chain file, 69 cannot reach, 75 try again, 77 not allowed, 128+N by signal N.";
+chain file, 69 cannot reach, 75 try again, 77 not allowed, 128+N by signal N.
+Flags can be set in ./faas.toml, in ~/.config/faas-tools/config.toml and in the
+environment: FAAS_CHAIN_RUN_VIA=mq:";
 
 /// Check, draw, try and run chains of functions
 ///
@@ -55,7 +57,7 @@ pub struct Check {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Where its queues would be, instead of what it says of `*`
-    #[arg(long, value_name = "URL", env = "FAAS_VIA")]
+    #[arg(long, value_name = "URL")]
     pub via: Option<String>,
     /// How often a message may be delivered [default: what the chain says]
     #[arg(long, value_enum, value_name = "HOW")]
@@ -78,7 +80,8 @@ pub struct Plan {
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
     /// Where its queues are, instead of what the chain says of `*`
-    #[arg(long, value_name = "URL", env = "FAAS_VIA")]
+    /// [env: FAAS_VIA]
+    #[arg(long, value_name = "URL")]
     pub via: Option<String>,
     /// File of events for the trigger; name one to paste the commands into a
     /// terminal [default: stdin]
@@ -140,7 +143,8 @@ pub struct Run {
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
     /// Where its queues are, instead of what the chain says of `*`
-    #[arg(long, value_name = "URL", env = "FAAS_VIA")]
+    /// [env: FAAS_VIA]
+    #[arg(long, value_name = "URL")]
     pub via: Option<String>,
     /// Start N invokers that serve all functions [default: one for each function]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -17,7 +17,9 @@ Examples:
 Exit codes: 0 done, 1 some messages became dead letters, 2 wrong usage,
 69 cannot reach a queue, 75 try again, 77 not allowed, 128+N by signal N.
 A message from a queue is settled only after its outputs have arrived; if this
-process is killed, the next reader of the queue takes it over.";
+process is killed, the next reader of the queue takes it over.
+Flags can be set in ./faas.toml, in ~/.config/faas-tools/config.toml and in the
+environment: FAAS_INVOKE_JOBS=4";
 
 /// Run a function on every message
 ///
@@ -94,7 +96,8 @@ pub struct Cli {
     #[arg(long, value_name = "NAME", requires = "chain")]
     pub run: Option<String>,
     /// Where the run is, instead of what the chain says of `*`
-    #[arg(long, value_name = "URL", requires = "chain", env = "FAAS_VIA")]
+    /// [env: FAAS_VIA]
+    #[arg(long, value_name = "URL", requires = "chain")]
     pub via: Option<String>,
     /// Serve only these functions [default: all]
     #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "chain")]

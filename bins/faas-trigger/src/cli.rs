@@ -17,7 +17,9 @@ Examples:
   faas-trigger 'cron:*/5 * * * *' --run orders-1
 
 Exit codes: 0 done, 1 some lines were no events, 2 wrong usage, 69 cannot
-reach a queue, 75 gave up waiting, 77 not allowed, 128+N by signal N.";
+reach a queue, 75 gave up waiting, 77 not allowed, 128+N by signal N.
+Flags can be set in ./faas.toml, in ~/.config/faas-tools/config.toml and in the
+environment: FAAS_TRIGGER_TIMEOUT=5s";
 
 /// Turn lines into events, and events into invocations
 ///
@@ -41,7 +43,8 @@ pub struct Cli {
     #[arg(long, value_name = "NAME")]
     pub run: Option<String>,
     /// Where that run is [default: where it was opened, or what the chain says]
-    #[arg(long, value_name = "URL", requires = "run", env = "FAAS_VIA")]
+    /// [env: FAAS_VIA]
+    #[arg(long, value_name = "URL", requires = "run")]
     pub via: Option<String>,
     /// Send the dead letters of this file once more, each to the function that
     /// failed, without what its failure added

@@ -3,14 +3,16 @@
 mod cli;
 mod run;
 
-use clap::{CommandFactory, Parser};
-use faas_common::cli::{generate, main};
+use clap::CommandFactory;
+use faas_common::cli::{generate, main, parse};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    main::run("faas-trigger", || match cli.generate {
-        Some(what) => Ok(generate::print(cli::Cli::command(), what)),
-        None => run::run(cli),
+    main::run("faas-trigger", || {
+        let cli: cli::Cli = parse::parse()?;
+        match cli.generate {
+            Some(what) => Ok(generate::print(cli::Cli::command(), what)),
+            None => run::run(cli),
+        }
     })
 }

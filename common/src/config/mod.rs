@@ -1,6 +1,6 @@
 //! The configuration file: `./faas.toml`, then that of the user
-//! (`$XDG_CONFIG_HOME/faas-tools/config.toml`). It names servers and says
-//! where their passwords are:
+//! (`$XDG_CONFIG_HOME/faas-tools/config.toml`). It names servers, says where
+//! their passwords are, and what flags are unless they are given:
 //!
 //! ```toml
 //! middleware = "@prod"             # what `faas-queue ls` and `top` show unless asked
@@ -8,26 +8,37 @@
 //! [profile.prod]
 //! url = "redis://ann@queues.example/0"
 //! password_file = "~/.secrets/prod"   # or password_env, password_command
+//!
+//! [faas-invoke]
+//! jobs = 4
 //! ```
 
 mod edit;
 mod secret;
+mod setting;
 
 pub use edit::{add, remove};
 pub use secret::Secret;
+pub use setting::Setting;
 
+use crate::error::plain_io;
 use crate::units::nearest;
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use toml_edit::{DocumentMut, Item, TableLike};
 
+/// The file in the working directory.
+const HERE: &str = "faas.toml";
 /// Keys of a profile.
 const PROFILE_KEYS: [&str; 5] =
     ["url", "password_file", "password_env", "password_command", "password"];
 /// Keys of the file.
-const KEYS: [&str; 2] = ["middleware", "profile"];
+const KEYS: [&str; 6] = ["middleware", "profile", TOOLS[0], TOOLS[1], TOOLS[2], TOOLS[3]];
+/// Tools whose flags can be set.
+const TOOLS: [&str; 4] = ["faas-chain", "faas-invoke", "faas-queue", "faas-trigger"];
 
 /// What is wrong with a configuration file, or with what is asked of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +68,11 @@ pub struct Config {
     pub middleware: Option<String>,
     /// Servers by name.
     pub profiles: BTreeMap<String, Profile>,
+    /// Values for flags; there is one at most for a flag of a verb.
+    pub settings: Vec<Setting>,
+    /// A `./faas.toml` that was left out, and why. Whoever started a tool there
+    /// need not have meant it.
+    pub left_out: Option<ConfigError>,
 }
 
 impl Config {
@@ -73,13 +89,15 @@ impl Config {
     }
 
     fn read(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(in_file(path, &error.to_string(), "a file you can read")),
-        };
-        is_trusted(path)?;
-        self.parse(&text, path)
+        match text_in(path) {
+            Ok(Some(text)) => self.parse(&text, path),
+            Ok(None) => Ok(()),
+            Err(error) if path == Path::new(HERE) => {
+                self.left_out = Some(error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn parse(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
@@ -91,6 +109,17 @@ impl Config {
         known_keys(document.as_table(), &KEYS, path, "")?;
         if let Some(item) = document.get("middleware") {
             self.middleware = Some(text_of(item, "middleware", path)?);
+        }
+        for tool in TOOLS {
+            let Some(item) = document.get(tool) else { continue };
+            let table = item.as_table_like().ok_or_else(|| {
+                in_file(
+                    path,
+                    &format!("{tool} is no table"),
+                    &format!("[{tool}], and under it its flags"),
+                )
+            })?;
+            setting::read(table, &[tool.to_owned()], path, &mut self.settings)?;
         }
         let Some(profiles) = document.get("profile") else { return Ok(()) };
         let profiles = profiles.as_table_like().ok_or_else(|| {
@@ -108,6 +137,9 @@ impl Config {
     /// There is none; the nearest is named.
     pub fn profile(&self, name: &str) -> Result<&Profile, ConfigError> {
         self.profiles.get(name).ok_or_else(|| {
+            if let Some(error) = &self.left_out {
+                return error.clone();
+            }
             let near = nearest(name, self.profiles.keys().map(String::as_str));
             let cure = near.map_or_else(
                 || format!("faas-queue profile add {name} URL"),
@@ -168,20 +200,34 @@ pub fn password(profile: &str) -> Result<Option<String>, ConfigError> {
     Ok(password)
 }
 
-/// What somebody else wrote could run programs, or send passwords elsewhere.
-fn is_trusted(path: &Path) -> Result<(), ConfigError> {
-    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
-    let is_ours = meta.uid() == nix::unistd::geteuid().as_raw() || meta.uid() == 0;
-    if is_ours && meta.mode() & 0o002 == 0 {
-        return Ok(());
+/// What a file says; none when there is no such file. What somebody else wrote
+/// could run programs, or send passwords elsewhere.
+fn text_in(path: &Path) -> Result<Option<String>, ConfigError> {
+    let failed = |error: std::io::Error| in_file(path, &plain_io(&error), "a file you can read");
+    // A pipe of that name would have nobody at its other end.
+    let options = nix::libc::O_NONBLOCK;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(options).open(path);
+    let mut file = match file {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(in_file(path, "it is no regular file", "a file of that name, or none"));
     }
-    let cure = format!("chown and chmod o-w {}, if it says what you want", path.display());
-    Err(in_file(path, "somebody else can write it", &cure))
+    let is_ours = meta.uid() == nix::unistd::geteuid().as_raw() || meta.uid() == 0;
+    if !is_ours || meta.mode() & 0o002 != 0 {
+        let cure = format!("chown and chmod o-w {}, if it says what you want", path.display());
+        return Err(in_file(path, "somebody else can write it", &cure));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    Ok(Some(text))
 }
 
 /// Where configuration is looked for, the nearest first.
 pub fn files() -> Vec<PathBuf> {
-    std::iter::once(PathBuf::from("faas.toml")).chain(user_file()).collect()
+    std::iter::once(PathBuf::from(HERE)).chain(user_file()).collect()
 }
 
 /// The file of the user.

@@ -48,7 +48,11 @@ pub fn look(mut look: Look, view: &mut dyn View, log: &mut Log) -> Result<Exit> 
                 break;
             }
             if is_late {
-                return Ok(if shown > 0 { Exit::Done } else { Exit::TryAgain });
+                return Ok(match (shown, failed) {
+                    (0, 0) => Exit::TryAgain,
+                    (_, 0) => Exit::Done,
+                    _ => Exit::SomeFailed,
+                });
             }
             if !has_reader() {
                 break;

@@ -82,8 +82,8 @@ pub struct Tail {
     /// Every message of this run instead, as it moves from step to step
     #[arg(long, value_name = "RUN", conflicts_with_all = ["url", "at", "until"])]
     pub chain: Option<String>,
-    /// Where that run is, when it was opened on another host
-    #[arg(long, value_name = "URL", requires = "chain", env = "FAAS_VIA")]
+    /// Where that run is, when it was opened on another host [env: FAAS_VIA]
+    #[arg(long, value_name = "URL", requires = "chain")]
     pub via: Option<String>,
     /// End after so many
     #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -21,7 +21,9 @@ Examples:
   faas-queue top redis://127.0.0.1/0
 
 Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 69 cannot reach a queue,
-75 full, empty or gave up waiting, 77 not allowed, 128+N by signal N.";
+75 full, empty or gave up waiting, 77 not allowed, 128+N by signal N.
+Flags can be set in ./faas.toml, in ~/.config/faas-tools/config.toml and in the
+environment: FAAS_QUEUE_GET_OUTPUT=lines";
 
 /// Look into queues
 #[derive(Debug, Parser)]
@@ -93,6 +95,7 @@ pub struct New {
     #[arg(long, value_name = "NAME", requires = "chain")]
     pub run: Option<String>,
     /// Where its queues are, instead of what the chain says of `*`
+    /// [env: FAAS_VIA]
     #[arg(long, value_name = "URL", requires = "chain")]
     pub via: Option<String>,
     /// Order of delivery; refused where that cannot be
@@ -105,6 +108,9 @@ pub struct New {
 
 /// Flags of `ls`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  faas-queue ls\n  faas-queue ls -v redis://127.0.0.1/0\n  faas-queue ls -o json @prod | jq -r 'select(.depth > 100).queue'"
+)]
 pub struct Ls {
     /// Middleware to list [default: of the configuration file, or mq:]
     #[arg(value_name = "URL")]
@@ -207,7 +213,7 @@ pub struct Rm {
     /// All queues of this run, and its record
     #[arg(long, value_name = "NAME", conflicts_with = "urls")]
     pub run: Option<String>,
-    /// Where that run is, when it was opened on another host
+    /// Where that run is, when it was opened on another host [env: FAAS_VIA]
     #[arg(long, value_name = "URL", requires = "run")]
     pub via: Option<String>,
     /// All queues of runs whose runner is gone

@@ -35,6 +35,9 @@ pub enum ProfileVerb {
 
 /// Flags of `profile add`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  faas-queue profile add dev kafka://127.0.0.1:9092\n  faas-queue profile add prod redis://ann@queues.example/0 --password-file ~/.secrets/prod\n  faas-queue profile add prod rediss://queues.example/0 --password-command 'pass show prod'"
+)]
 pub struct Add {
     /// Its name: letters, digits, - and _
     #[arg(value_name = "NAME")]
@@ -61,6 +64,9 @@ pub struct Add {
 
 /// Flags of `profile ls`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  faas-queue profile ls\n  faas-queue profile ls -o json | jq -r .url"
+)]
 pub struct List {
     /// Shape of the list
     #[arg(short, long, value_enum, default_value_t)]
@@ -69,6 +75,7 @@ pub struct List {
 
 /// Flags of `profile rm`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  faas-queue profile rm prod")]
 pub struct Remove {
     /// Its name
     #[arg(value_name = "NAME")]
@@ -77,6 +84,7 @@ pub struct Remove {
 
 /// Flags of `profile test`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  faas-queue profile test prod")]
 pub struct Test {
     /// Its name
     #[arg(value_name = "NAME")]

@@ -86,7 +86,7 @@ fn rm(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     }
     // Who wants it anyway need not wait for a count.
     if flags.dry_run || !flags.yes {
-        let count = rm_count(&flags.urls)?;
+        let count = rm_count(flags)?;
         let object = flags.urls.join(" ");
         if !goes_on(flags, &object, count).map_err(one)? {
             return Ok(if flags.dry_run { Exit::Done } else { Exit::SomeFailed });
@@ -116,31 +116,32 @@ fn rm_runs(flags: &Rm) -> Result<Exit, Vec<Failure>> {
     orphans::remove_run(run, via.as_ref()).map(|()| Exit::Done).map_err(one)
 }
 
-/// Messages in queues that are to be removed. Where those that were taken can
-/// be read again, others may count on them.
-fn rm_count(urls: &[String]) -> Result<u64, Vec<Failure>> {
-    let count = |text: &String| -> Result<u64, Failure> {
-        let url = named_queue(text)?;
-        let mut connection = connect(&url)?;
-        let stat = match connection.stat(url.name()) {
-            Ok(stat) => stat,
-            // Whoever removes it is told so then.
-            Err(queue::QueueError::NoSuchQueue) if urls.len() > 1 => return Ok(0),
-            Err(error) => return Err(error.failure("remove", text)),
-        };
-        let kept = stat.sent_total.filter(|_| connection.capabilities().replay).unwrap_or(0);
-        Ok(kept.max(stat.depth + stat.held))
-    };
+/// Messages in queues that are to be removed.
+fn rm_count(flags: &Rm) -> Result<u64, Vec<Failure>> {
     let (mut sum, mut failures) = (0, Vec::new());
-    for counted in urls.iter().map(count) {
+    for text in &flags.urls {
+        let counted = named_queue(text).and_then(|url| {
+            let mut connection = connect(&url)?;
+            match count_kept(connection.as_mut(), url.name()) {
+                // Whoever removes it is told so then.
+                Err(queue::QueueError::NoSuchQueue) if !flags.dry_run => Ok(0),
+                counted => counted.map_err(|error| error.failure("remove", text)),
+            }
+        });
         match counted {
             Ok(count) => sum += count,
             Err(failure) => failures.push(failure),
         }
     }
-    // What is not there holds nothing.
-    let is_absent = |failure: &Failure| failure.reason == "no such queue";
-    if failures.iter().all(is_absent) { Ok(sum) } else { Err(failures) }
+    if failures.is_empty() { Ok(sum) } else { Err(failures) }
+}
+
+/// Messages that go with a queue. Where those that were taken can be read
+/// again, others may count on them.
+fn count_kept(connection: &mut dyn Connection, name: &str) -> Result<u64, queue::QueueError> {
+    let stat = connection.stat(name)?;
+    let kept = stat.sent_total.filter(|_| connection.capabilities().replay).unwrap_or(0);
+    Ok(kept.max(stat.depth + stat.held))
 }
 
 /// Whether messages may go: none, or somebody wants that.

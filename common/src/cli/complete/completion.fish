@@ -1,0 +1,10 @@
+# Completion of TOOL for fish. The tool itself says what there is: queues, runs
+# and profiles are asked for when TAB is pressed.
+
+function __FUNCTION_complete
+    set -lx _FAAS_COMPLETE last
+    set -l words (commandline --current-process --tokenize --cut-at-cursor)
+    command TOOL -- $words (commandline --current-token --cut-at-cursor) 2>/dev/null
+end
+
+complete --keep-order --no-files --command TOOL --arguments "(__FUNCTION_complete)"
