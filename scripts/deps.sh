@@ -28,6 +28,8 @@ if [ "${1:-}" = test ]; then
     need perl perl
     need bwrap bubblewrap
     need tmux tmux
+    need zsh zsh
+    need fish fish
     # Brokers to test against.
     need redis-server redis-server
     need openssl openssl

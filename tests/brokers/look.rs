@@ -134,33 +134,118 @@ fn copies_and_moves_lose_nothing() {
 }
 
 /// A copy of a hundred thousand messages is killed twice on its way.
-#[test]
-fn a_copy_that_was_killed_goes_on() {
+fn a_copy_that_was_killed_goes_on(from: &str, to: &str) {
     const COUNT: usize = 100_000;
-    let redis = Redis::start();
-    let place = Place::new(&redis.url());
+    let place = Place::new(to);
+    let urls = format!("FROM={from}/$R-from TO=$U/$R-to;");
+    let room = |url: &str| if url.starts_with("redis") { "--capacity 200000" } else { "" };
     place.ok(&format!(
-        "faas-queue new --capacity 200000 $U/from $U/to; seq {COUNT} | faas-queue put $U/from"
+        "{urls} faas-queue new {} $FROM && faas-queue new {} $TO && seq {COUNT} | faas-queue put $FROM",
+        room(from),
+        room(to)
     ));
     let depth = || {
-        let depth = place.ok("faas-queue stat -o json $U/to | jq .depth");
+        let depth =
+            place.ok(&format!("{urls} set -o pipefail; faas-queue stat -o json $TO | jq .depth"));
         depth.trim().parse::<usize>().expect("a number")
     };
-    let copy = "faas-queue cp --resume copied.json $U/from $U/to";
+    let copy = format!("sh -c '{urls} exec faas-queue cp --resume copied.json $FROM $TO'");
     for wanted in [COUNT / 5, COUNT / 2] {
-        let mut copying = place.start("copy", copy);
+        let mut copying = place.start("copy", &copy);
         place.until("some are copied", || depth() >= wanted);
         copying.kill();
         assert!(depth() < COUNT, "it was killed on its way");
     }
-    assert_eq!(place.start("copy", copy).wait(), 0, "{}", place.text("copy.err"));
-    assert_eq!(depth(), COUNT);
-    let seen = Seen::of(&place.ok(&format!("faas-queue peek -n {COUNT} -o json $U/to")));
-    seen.has_all(COUNT);
+    assert_eq!(place.start("copy", &copy).wait(), 0, "{}", place.text("copy.err"));
+    let peek = format!("{urls} faas-queue peek -n {} -o json $TO", 2 * COUNT);
+    let seen = Seen::of(&place.ok(&peek));
     seen.has_none_twice();
-    let other =
-        place.sh("faas-queue new $U/other; faas-queue cp --resume copied.json $U/from $U/other");
+    seen.has_all(COUNT);
+    assert_eq!(depth(), COUNT);
+    let other = place.sh(&format!(
+        "{urls} faas-queue new $TO-2; faas-queue cp --resume copied.json $FROM $TO-2"
+    ));
     assert!(other.code == 2 && other.stderr.contains("it is of a copy from"), "{other:?}");
+    place.ok(&format!("{urls} faas-queue rm --yes $FROM $TO $TO-2"));
+}
+
+/// A move is killed on its way; what had arrived and was not settled is
+/// not sent again.
+fn a_move_that_was_killed_goes_on(from: &str, to: &str) {
+    const COUNT: usize = 30_000;
+    let place = Place::new(to);
+    let urls = format!("FROM={from}/$R-mf TO=$U/$R-mt;");
+    let room = |url: &str| if url.starts_with("redis") { "--capacity 50000" } else { "" };
+    place.ok(&format!(
+        "{urls} faas-queue new {} $FROM && faas-queue new {} $TO && seq {COUNT} | faas-queue put $FROM",
+        room(from),
+        room(to)
+    ));
+    let count = |queue: &str| {
+        let stat = format!(
+            "{urls} set -o pipefail; faas-queue stat -o json {queue} | jq '.depth + .held'"
+        );
+        place.ok(&stat).trim().parse::<usize>().expect("a number")
+    };
+    let mv = format!("sh -c '{urls} exec faas-queue mv -q --resume start $FROM $TO'");
+    let mut moving = place.start("move", &mv);
+    place.until("some are moved", || count("$TO") >= COUNT / 10);
+    moving.kill();
+    // What the dead one held is had only later.
+    place.until("all are moved", || {
+        assert_eq!(place.start("move", &mv).wait(), 0, "{}", place.text("move.err"));
+        count("$FROM") == 0
+    });
+    let seen = Seen::of(&place.ok(&format!("{urls} faas-queue peek -n {} -o json $TO", 2 * COUNT)));
+    seen.has_none_twice();
+    seen.has_all(COUNT);
+    place.ok(&format!("{urls} faas-queue rm --yes $FROM $TO"));
+}
+
+#[test]
+fn a_move_from_redis_to_kafka_goes_on() {
+    a_move_that_was_killed_goes_on(&shared_redis(), &shared_kafka());
+}
+
+#[test]
+fn a_move_from_kafka_to_redis_goes_on() {
+    a_move_that_was_killed_goes_on(&shared_kafka(), &shared_redis());
+}
+
+/// What another copy left in doubt says nothing of this one.
+#[test]
+fn a_copy_that_begins_anew_copies_all() {
+    let place = Place::new(&shared_redis());
+    let out = place.ok("for q in s t u; do faas-queue new --capacity 5000 $U/$R-$q; done
+        seq 3000 | faas-queue put $U/$R-s
+        for n in 1000 500; do faas-queue cp -q --resume f -n $n $U/$R-s $U/$R-t; done
+        rm f; faas-queue cp -q --resume f -n 500 $U/$R-s $U/$R-u
+        faas-queue cp -q --resume f $U/$R-s $U/$R-u; faas-queue stat -o json $U/$R-u | jq .depth
+        ls f*; faas-queue rm --yes $U/$R-s $U/$R-t $U/$R-u");
+    assert_eq!(out, "3000\nf\n");
+}
+
+#[test]
+fn a_copy_within_redis_goes_on() {
+    let redis = Redis::start();
+    a_copy_that_was_killed_goes_on(&redis.url(), &redis.url());
+}
+
+#[test]
+fn a_copy_from_redis_to_kafka_goes_on() {
+    let redis = Redis::start();
+    a_copy_that_was_killed_goes_on(&redis.url(), &shared_kafka());
+}
+
+#[test]
+fn a_copy_from_kafka_to_redis_goes_on() {
+    let redis = Redis::start();
+    a_copy_that_was_killed_goes_on(&shared_kafka(), &redis.url());
+}
+
+#[test]
+fn a_copy_within_kafka_goes_on() {
+    a_copy_that_was_killed_goes_on(&shared_kafka(), &shared_kafka());
 }
 
 #[test]

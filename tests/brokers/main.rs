@@ -15,3 +15,4 @@ mod redis;
 mod redis_bad_input;
 mod redis_cluster;
 mod redis_faults;
+mod watch;

@@ -1,7 +1,7 @@
 //! Queues of this host looked into from the shell.
 
 use faas_tests::Sandbox;
-use std::process::Command;
+use faas_tests::screen::Screen;
 use std::time::Duration;
 
 #[test]
@@ -48,6 +48,22 @@ fn messages_are_held_moved_and_removed() {
 }
 
 #[test]
+fn a_message_that_is_started_again_is_counted() {
+    let sandbox = Sandbox::new();
+    sandbox.file("slow.sh", "#!/bin/sh\necho begun >> begun\nexec sleep 60\n");
+    let out = sandbox.ok("faas-queue new ${P}q; echo 1 | faas-queue put ${P}q
+        again() { faas-queue stat -o json ${P}q | jq .redelivered; }
+        for n in 1 2; do
+            faas-invoke --from ${P}q --dead dead.ndjson -- sh ./slow.sh > none & invoker=$!
+            until [ \"$(wc -l < begun)\" = $n ]; do sleep 0.05; done 2> none
+            again; kill -9 $invoker; wait $invoker
+        done 2> none
+        faas-queue rm --yes ${P}q");
+    assert_eq!(out, "0\n1\n");
+    assert_eq!(sandbox.left_behind(), Vec::<String>::new());
+}
+
+#[test]
 fn a_closed_reader_leaves_what_was_not_written() {
     let sandbox = Sandbox::new();
     let out = sandbox.ok("faas-queue new --capacity 10 ${P}q; seq 10 | faas-queue put ${P}q
@@ -75,55 +91,17 @@ fn a_run_is_followed_from_step_to_step() {
     assert!(none.code == 69 && none.stderr.contains("it is not open here"), "{none:?}");
 }
 
-/// A terminal of tmux with a server of its own.
-struct Screen<'a> {
-    sandbox: &'a Sandbox,
-    socket: String,
-}
-
-impl<'a> Screen<'a> {
-    fn start(sandbox: &'a Sandbox, size: (u32, u32), command: &str) -> Self {
-        let screen = Self { sandbox, socket: sandbox.run() };
-        let (width, height) = (size.0.to_string(), size.1.to_string());
-        screen.tmux(&[
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-x",
-            &width,
-            "-y",
-            &height,
-            command,
-        ]);
-        screen
-    }
-
-    fn tmux(&self, words: &[&str]) -> String {
-        let mut tmux: Command = self.sandbox.command("tmux");
-        let out = tmux.arg("-L").arg(&self.socket).args(words).output().expect("tmux is there");
-        String::from_utf8_lossy(&out.stdout).into_owned()
-    }
-
-    fn press(&self, keys: &[&str]) {
-        self.tmux(&[&["send-keys"], keys].concat());
-    }
-
-    /// What is on the screen, once it holds this.
-    fn shows(&self, what: &str) -> String {
-        let mut seen = String::new();
-        let is = self.sandbox.until(20, || {
-            seen = self.tmux(&["capture-pane", "-p"]);
-            seen.contains(what)
-        });
-        assert!(is, "`{what}` is not on the screen:\n{seen}");
-        seen
-    }
-}
-
-impl Drop for Screen<'_> {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
+#[test]
+fn top_ends_with_its_terminal() {
+    for shell in ["exec", "trap '' HUP; exec"] {
+        let sandbox = Sandbox::new();
+        let screen =
+            Screen::start(&sandbox, (80, 24), &format!("{shell} faas-queue top --every 200ms"));
+        screen.shows("DEPTH");
+        let is_top = |(_, command): &(i32, String)| command.starts_with("faas-queue top");
+        assert!(sandbox.processes().iter().any(is_top), "{:?}", sandbox.processes());
+        drop(screen);
+        assert!(sandbox.until(5, || sandbox.processes().is_empty()), "{:?}", sandbox.processes());
     }
 }
 
@@ -146,7 +124,7 @@ fn top_fills_a_screen_and_does_what_keys_say() {
     screen.shows("send dead letters again (asks first)");
     screen.press(&["x"]);
     screen.press(&["/", "other", "Enter"]);
-    screen.shows("1 queues, 2 waiting");
+    screen.shows("1 queue, 2 waiting");
     // A question first; no is no.
     screen.press(&["P"]);
     screen.shows("Remove 2 messages");
@@ -158,7 +136,7 @@ fn top_fills_a_screen_and_does_what_keys_say() {
     screen.press(&["Escape"]);
     screen.shows("3 queues");
     screen.press(&["/", "dead", "Enter"]);
-    screen.shows("1 queues, 3 waiting");
+    screen.shows("1 queue, 3 waiting");
     screen.press(&["R"]);
     screen.shows("again?");
     screen.press(&["y"]);

@@ -6,6 +6,8 @@ mod ahead;
 mod bad_chains;
 mod bad_functions;
 mod bad_input;
+mod complete;
+mod config;
 mod damage;
 mod examples;
 mod failing;

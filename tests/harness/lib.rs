@@ -1,6 +1,7 @@
 //! What the tests share: a sandbox with a state directory and queue names of
 //! its own, ways to run the tools in it, and to see what they left behind.
 
+pub mod screen;
 pub mod services;
 
 use std::collections::BTreeSet;
@@ -104,6 +105,7 @@ impl Sandbox {
             .env("P", format!("mq:/{}-", self.prefix))
             .env("R", format!("{}-run", self.prefix))
             .env("NO_COLOR", "1")
+            .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env_remove("CI");
         command
     }
