@@ -149,6 +149,10 @@ pub trait Connection {
         self.stat(name).is_ok_and(|stat| stat.readers > 0)
     }
 
+    /// From now on nobody waits for what is on its way: going takes no longer
+    /// because of it, and it may not arrive.
+    fn forget_outputs(&mut self) {}
+
     /// What takes longer to find out about a queue.
     ///
     /// # Errors

@@ -43,7 +43,14 @@ impl Tap {
             None => false,
         };
         if failed {
-            self.open = None;
+            self.close();
+        }
+    }
+
+    /// Copies that are on their way to a queue that is gone never arrive.
+    fn close(&mut self) {
+        if let Some((mut connection, _)) = self.open.take() {
+            connection.forget_outputs();
         }
     }
 
@@ -90,7 +97,7 @@ impl Desk {
         match (is_watched, tap.open.is_some()) {
             // What fails here is tried again.
             (true, false) => _ = tap.open(self.poller.clone(), PLACE << super::desk::SHIFT),
-            (false, true) => tap.open = None,
+            (false, true) => tap.close(),
             (true, true) | (false, false) => {}
         }
     }

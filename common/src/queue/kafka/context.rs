@@ -232,6 +232,9 @@ pub(super) fn give_up(
     }
 }
 
+/// How long it takes until it is looked whether a consumer is closed.
+const CLOSE_PAUSE: Duration = Duration::from_micros(500);
+
 /// Begins to close a consumer: it leaves its group.
 pub(super) fn begin_close(consumer: &BaseConsumer<Context>) {
     consumer.context().close();
@@ -248,6 +251,9 @@ pub(super) fn end_close(consumer: BaseConsumer<Context>, deadline: Instant) {
             std::mem::forget(consumer);
             return;
         }
-        let _ = consumer.poll(Duration::from_millis(2));
+        // While it closes it does not wait for anything to come.
+        if consumer.poll(Duration::ZERO).is_none() {
+            std::thread::sleep(CLOSE_PAUSE);
+        }
     }
 }

@@ -4,23 +4,22 @@
 use super::admin::MESSAGE_SIZE;
 use super::balance::Tally;
 use super::context::{self, Context, Notes};
+use super::count::{Unread, count};
 use super::faults;
 use super::groups::{Commits, committed};
 use super::membership::named;
 use super::offsets::{Offsets, Topic, offsets_of};
 use super::progress::Progress;
 use super::record::Record;
-use super::settings::Settings;
+use super::settings::{NOBODY, Settings};
 use super::survey::Told;
 use crate::queue::{Places, QueueError, QueueStat, ReaderStat};
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, Producer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use rdkafka::topic_partition_list::Offset;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -29,10 +28,6 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Depths up to this are counted message by message: ends of transactions
 /// have offsets too, and would look like messages that wait.
 const COUNTED_MAX: u64 = 100;
-/// How long counting may take.
-const COUNT_MAX: Duration = Duration::from_secs(3);
-/// How long counting rests when nothing has come.
-const COUNT_PAUSE: Duration = Duration::from_millis(5);
 /// How long leaving may take.
 const LEAVE_MAX: Duration = Duration::from_millis(500);
 
@@ -48,14 +43,9 @@ pub(super) fn stats(
     topics: &[Topic],
 ) -> KafkaResult<Vec<QueueStat>> {
     let waiting = ask(settings, notes, asker, topics)?;
-    let few: Vec<(&String, &Waiting)> = waiting
-        .iter()
-        .filter(|(_, waiting)| (1..=COUNTED_MAX).contains(&waiting.count()))
-        .collect();
-    let counted = match few.is_empty() {
-        true => BTreeMap::new(),
-        false => counted(looker(settings, notes)?, &few)?,
-    };
+    let few = waiting.iter().filter(|(_, some)| (1..=COUNTED_MAX).contains(&some.count()));
+    let parts = few.flat_map(|(name, some)| some.parts(name)).collect();
+    let counted = count(settings, notes, parts)?;
     let groups = asker.fetch_group_list(None, ANSWER_MAX);
     let groups: BTreeMap<&str, usize> = groups.as_ref().map_or_else(
         |_| BTreeMap::new(),
@@ -134,21 +124,14 @@ fn run_of(name: &str) -> Option<String> {
     (!run.is_empty() && !function.is_empty()).then(|| run.to_owned())
 }
 
-/// The group of those that look: it has no members and commits nothing.
-pub(super) const NOBODY: &str = "faas-nobody";
-
-/// A consumer that joins nothing.
-fn looker(settings: &Settings, notes: &Notes) -> KafkaResult<BaseConsumer<Context>> {
-    settings.looking(NOBODY).create_with_context(Context::new(notes))
-}
-
 /// Does something with a consumer that joins nothing.
 fn looking<T>(
     settings: &Settings,
     notes: &Notes,
     look: impl FnOnce(&BaseConsumer<Context>) -> KafkaResult<T>,
 ) -> KafkaResult<T> {
-    let consumer = looker(settings, notes)?;
+    let consumer: BaseConsumer<Context> =
+        settings.looking(NOBODY).create_with_context(Context::new(notes))?;
     let seen = look(&consumer);
     context::begin_close(&consumer);
     context::end_close(consumer, Instant::now() + LEAVE_MAX);
@@ -200,6 +183,17 @@ impl Waiting {
         self.0.values().map(left).sum()
     }
 
+    /// What there is to read of it.
+    fn parts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Unread<'a>> {
+        let unread = move |(partition, (progress, end, _)): (&i32, &'a Part)| Unread {
+            name,
+            partition: *partition,
+            progress,
+            end: *end,
+        };
+        self.0.iter().map(unread)
+    }
+
     fn tally(&self) -> Tally {
         let done =
             |progress: &Progress| progress.prefix().saturating_add_unsigned(progress.done_beyond());
@@ -216,92 +210,22 @@ fn ask(
 ) -> KafkaResult<BTreeMap<String, Waiting>> {
     let firsts = offsets_of(asker, topics, Offset::Beginning)?;
     let ends = offsets_of(asker, topics, Offset::End)?;
-    let commits = committed(settings, notes, topics)?;
-    let names = topics.iter().map(|(name, _)| name.as_str());
-    let waiting = |name: &str| Waiting::new(name, &firsts, &ends, &commits);
+    let commits = committed(settings, notes, &with_any(topics, &firsts, &ends))?;
     // What went between two questions is not half there.
-    let has_end = |name: &str| ends.keys().any(|(topic, _)| topic == name);
-    let all = names.filter(|name| has_end(name)).map(|name| (name.to_owned(), waiting(name)));
+    let there: BTreeSet<&str> = ends.keys().map(|(name, _)| name.as_str()).collect();
+    let names = topics.iter().map(|(name, _)| name).filter(|name| there.contains(name.as_str()));
+    let all = names.map(|name| (name.clone(), Waiting::new(name, &firsts, &ends, &commits)));
     Ok(all.filter(|(_, waiting)| !waiting.0.is_empty()).collect())
 }
 
-/// Counts what is there to be read, message by message; topics for which that
-/// takes too long are not among the answers.
-fn counted(
-    consumer: BaseConsumer<Context>,
-    topics: &[(&String, &Waiting)],
-) -> KafkaResult<BTreeMap<String, u64>> {
-    let mut list = TopicPartitionList::new();
-    let mut places = Vec::new();
-    for (name, waiting) in topics {
-        for (partition, (progress, end, _)) in &waiting.0 {
-            if progress.prefix() < *end {
-                let mut element = list.add_partition(name, *partition);
-                element.set_offset(Offset::Offset(progress.prefix()))?;
-                places.push((*name, *partition, progress));
-            }
-        }
-    }
-    consumer.assign(&list)?;
-    // The end of a partition is told without its topic: each has a queue.
-    let consumer = Arc::new(consumer);
-    let split = |(name, partition, progress): (&String, i32, &Progress)| {
-        let queue = consumer.split_partition_queue(name, partition)?;
-        Some((name.clone(), partition, progress.clone(), queue))
+/// The topics that have messages; of others nothing is to be done, whatever
+/// their groups have committed.
+fn with_any<'a>(topics: &'a [Topic], firsts: &Offsets, ends: &Offsets) -> Vec<&'a Topic> {
+    let has_any = |(name, partitions): &&Topic| {
+        let mut places = partitions.iter().map(|partition| (name.clone(), *partition));
+        places.any(|place| ends.get(&place) > firsts.get(&place))
     };
-    let mut left: Vec<_> = places.into_iter().filter_map(split).collect();
-    let mut counts: BTreeMap<String, u64> =
-        topics.iter().map(|(name, _)| ((*name).clone(), 0)).collect();
-    let deadline = Instant::now() + COUNT_MAX;
-    while !left.is_empty() && Instant::now() < deadline {
-        match consumer.poll(COUNT_PAUSE) {
-            // What came before its partition had a queue.
-            Some(Ok(message)) => {
-                let place = (message.topic(), message.partition());
-                let own =
-                    left.iter().find(|(name, partition, ..)| (name.as_str(), *partition) == place);
-                if let Some((name, _, progress, _)) = own {
-                    let is_done = progress.is_done(message.offset());
-                    *counts.entry(name.clone()).or_default() += u64::from(!is_done);
-                }
-            }
-            Some(Err(error)) if !faults::code(&error).is_some_and(is_of_no_matter) => {
-                return Err(error);
-            }
-            _ => {}
-        }
-        let mut ended = Vec::with_capacity(left.len());
-        for (name, _, progress, queue) in &left {
-            let count = counts.entry(name.clone()).or_default();
-            ended.push(count_on(queue, progress, count)?);
-        }
-        let mut ended = ended.into_iter();
-        left.retain(|_| !ended.next().unwrap_or_default());
-    }
-    left.iter().for_each(|(name, ..)| _ = counts.remove(name));
-    Ok(counts)
-}
-
-/// What goes by, or says that a topic went while it was counted.
-fn is_of_no_matter(code: RDKafkaErrorCode) -> bool {
-    faults::passes(code) || faults::is_missing(code) || code == RDKafkaErrorCode::PartitionEOF
-}
-
-/// Counts what has come of a partition; tells whether that was its end.
-fn count_on(
-    queue: &PartitionQueue<Context>,
-    progress: &Progress,
-    count: &mut u64,
-) -> KafkaResult<bool> {
-    while let Some(polled) = queue.poll(Duration::ZERO) {
-        match polled {
-            Ok(message) => *count += u64::from(!progress.is_done(message.offset())),
-            Err(KafkaError::PartitionEOF(_)) => return Ok(true),
-            Err(error) if faults::code(&error).is_some_and(is_of_no_matter) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(false)
+    topics.iter().filter(has_any).collect()
 }
 
 /// What of a partition is not done.

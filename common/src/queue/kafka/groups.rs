@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long leaving may take.
 const LEAVE_MAX: Duration = Duration::from_millis(500);
-/// How many threads ask.
-const ASKERS: usize = 8;
+/// How many groups are asked at a time: each takes a few milliseconds, most of
+/// them spent waiting, and ten descriptors.
+const ASKERS: usize = 24;
 
 /// How far a group is with a partition: an offset, and the mark beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(super) type Commits = BTreeMap<(String, i32), Commit>;
 pub(super) fn committed(
     settings: &Settings,
     notes: &Notes,
-    topics: &[Topic],
+    topics: &[&Topic],
 ) -> KafkaResult<Commits> {
     let mut groups: BTreeMap<&str, Vec<&Topic>> = BTreeMap::new();
     for topic in topics {
@@ -56,7 +57,7 @@ pub(super) fn committed(
     });
     let mut all = Commits::new();
     for commits in told {
-        all.append(&mut commits?);
+        all.extend(commits?);
     }
     Ok(all)
 }

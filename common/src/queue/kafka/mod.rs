@@ -11,6 +11,7 @@ mod admin;
 pub mod balance;
 mod bell;
 mod context;
+mod count;
 mod crew;
 mod depth;
 mod exact;
@@ -178,6 +179,10 @@ impl Connection for KafkaConnection {
 
     fn is_watched(&mut self, name: &str) -> bool {
         self.admin.is_read(name)
+    }
+
+    fn forget_outputs(&mut self) {
+        self.sending = Sending::AtLeastOnce { writer: None, jobs: HashMap::new() };
     }
 
     fn detail(&mut self, name: &str) -> Result<QueueDetail, QueueError> {

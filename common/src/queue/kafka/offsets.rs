@@ -14,6 +14,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long it takes until a partition is asked for again whose leader moves.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// How many topics are asked for at once: the time librdkafka needs to put
+/// answers in their places grows with the square of it.
+const AT_ONCE: usize = 64;
 /// How long a topic is asked for that was there and is not known any more.
 const MISSING_AFTER: Duration = Duration::from_secs(1);
 
@@ -62,7 +65,8 @@ pub(super) fn offsets_of(
     while !left.is_empty() {
         let (mut again, mut missing) = (BTreeSet::new(), BTreeSet::new());
         let mut last = None;
-        for (name, told) in ask(asker, &left, at)? {
+        let asked = left.chunks(AT_ONCE).map(|some| ask(asker, some, at));
+        for (name, told) in asked.collect::<KafkaResult<Vec<_>>>()?.concat() {
             match told {
                 Ok((partition, Some(offset))) => {
                     _ = offsets.insert((name, partition), offset);

@@ -58,6 +58,9 @@ const PRODUCER: [(&str, &str); 5] = [
     ("socket.keepalive.enable", "true"),
 ];
 
+/// The group of those that look: it has no members and commits nothing.
+pub(super) const NOBODY: &str = "faas-nobody";
+
 /// What was asked for. There is a password in it: it is never printed.
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -185,7 +188,8 @@ impl Settings {
         self.finish(config)
     }
 
-    /// For one that looks at a topic and takes nothing from it.
+    /// For one that looks at a topic and takes nothing from it; in the name of a
+    /// group to see how far that is, otherwise of [`NOBODY`].
     pub(super) fn looking(&self, group: &str) -> ClientConfig {
         let mut config = self.consuming(group);
         config.set("enable.partition.eof", "true");
@@ -233,6 +237,9 @@ impl Settings {
         config.set_log_level(RDKafkaLogLevel::Critical);
         config.set("bootstrap.servers", self.servers.as_str());
         config.set("client.id", "faas");
+        // Half of it is how long a client rests between its first two attempts,
+        // of which the first finds nothing yet (100 ms, if not told otherwise).
+        config.set("reconnect.backoff.ms", "20");
         config.set("reconnect.backoff.max.ms", "1000");
         config.set("log.connection.close", "false");
         config.set("allow.auto.create.topics", "false");

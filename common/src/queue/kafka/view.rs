@@ -8,7 +8,7 @@ use super::faults;
 use super::membership::named;
 use super::offsets::offsets_at;
 use super::record::Letter;
-use super::settings::Settings;
+use super::settings::{NOBODY, Settings};
 use crate::queue::{Order, Places, Position, QueueDetail, QueueError, Range, Seen, View};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -70,10 +70,8 @@ impl KafkaView {
     ) -> Result<Box<dyn View>, QueueError> {
         let url = settings.url_of(name);
         let failed = |error: KafkaError| faults::of(&error, &url);
-        let consumer: BaseConsumer<Context> = settings
-            .looking(depth::NOBODY)
-            .create_with_context(Context::new(notes))
-            .map_err(failed)?;
+        let consumer: BaseConsumer<Context> =
+            settings.looking(NOBODY).create_with_context(Context::new(notes)).map_err(failed)?;
         let known = consumer.fetch_metadata(Some(name), ANSWER_MAX).map_err(failed)?;
         let topics = known.topics().iter().filter(|topic| topic.error().is_none());
         let all: Vec<i32> =
