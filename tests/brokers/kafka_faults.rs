@@ -78,7 +78,15 @@ impl Line {
             text.lines().collect::<BTreeSet<_>>().len()
         };
         self.place.until("all ran", || distinct() >= last);
-        self.place.until("all is done", || self.stat("in", ".depth") == Some(0));
+        let mut before = None;
+        self.place.until("all is done", || {
+            let depth = self.stat("in", ".depth");
+            if depth != before {
+                println!("{}: depth {depth:?}", self.how);
+                before = depth;
+            }
+            depth == Some(0)
+        });
         let run = self.place.sandbox.run();
         let seen = effects(&self.place, &format!("{run}-out"));
         println!(

@@ -56,7 +56,7 @@ pub struct Check {
     /// The chain file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Where its queues would be, instead of what it says of `*`
+    /// Where its queues would be, instead of what it says of `*` [env: FAAS_VIA]
     #[arg(long, value_name = "URL")]
     pub via: Option<String>,
     /// How often a message may be delivered [default: what the chain says]

@@ -31,14 +31,15 @@ pub fn parse<C: Parser>() -> Result<C, Vec<Failure>> {
         std::process::exit(0);
     }
     let words: Vec<OsString> = std::env::args_os().collect();
-    let matches = C::command().try_get_matches_from(&words).unwrap_or_else(|error| error.exit());
     let command = C::command();
-    let place = place(&command, &matches);
-    let mut settings = match takes_settings(&command, &matches, &place) {
-        true => settings(&command, &place).map_err(|failure| vec![failure])?,
+    let tried = command.clone().try_get_matches_from(&words);
+    let matches = tried.unwrap_or_else(|error| error.exit());
+    let asked = Asked::new(&command, &matches);
+    let settings = match takes_settings(&command, &matches, &asked.place) {
+        true => settings(&command, &asked).map_err(|failure| vec![failure])?,
         false => Vec::new(),
     };
-    yield_to_flags(&command, &matches, &mut settings);
+    let place = asked.place;
     let matches = match settings.is_empty() {
         true => matches,
         false => with(command, &place, &settings)
@@ -49,15 +50,43 @@ pub fn parse<C: Parser>() -> Result<C, Vec<Failure>> {
     Ok(C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
-/// The tool and the verbs that were asked for.
-fn place(command: &Command, matches: &ArgMatches) -> Vec<String> {
-    let mut place = vec![command.get_name().to_owned()];
-    let mut matches = matches;
-    while let Some((verb, inner)) = matches.subcommand() {
-        place.push(verb.to_owned());
-        matches = inner;
+/// What a command line asks for.
+struct Asked<'a> {
+    /// The tool, and its verbs.
+    place: Vec<String>,
+    /// The last verb, or the tool.
+    command: &'a Command,
+    matches: &'a ArgMatches,
+}
+
+impl<'a> Asked<'a> {
+    fn new(tool: &'a Command, matches: &'a ArgMatches) -> Self {
+        let mut asked = Self { place: vec![tool.get_name().to_owned()], command: tool, matches };
+        while let Some((verb, matches)) = asked.matches.subcommand()
+            && let Some(command) = asked.command.find_subcommand(verb)
+        {
+            asked.place.push(verb.to_owned());
+            (asked.command, asked.matches) = (command, matches);
+        }
+        asked
     }
-    place
+
+    /// Whether a flag is on the command line that this one cannot be together
+    /// with.
+    fn excludes(&self, flag: &str) -> bool {
+        let is_given = |arg: &&Arg| {
+            let source = self.matches.value_source(arg.get_id().as_str());
+            source == Some(ValueSource::CommandLine)
+        };
+        let excludes = |one: &Arg, other: &Arg| {
+            let others = self.command.get_arg_conflicts_with(one);
+            others.iter().any(|arg| arg.get_id() == other.get_id())
+        };
+        let mut args = self.command.get_arguments();
+        let Some(own) = args.find(|arg| arg.get_long() == Some(flag)) else { return false };
+        let mut given = self.command.get_arguments().filter(is_given);
+        given.any(|arg| excludes(own, arg) || excludes(arg, own))
+    }
 }
 
 /// Not where another tool of ours has given every flag and hears of it through
@@ -71,22 +100,22 @@ fn takes_settings(command: &Command, matches: &ArgMatches, place: &[String]) -> 
     !is_child && place.get(1).is_none_or(|verb| verb != "profile")
 }
 
-/// All that the environment and the files say of this verb.
-fn settings(command: &Command, place: &[String]) -> Result<Vec<Setting>, Failure> {
+/// All that the environment and the files say of what is asked for, but what
+/// cannot be together with a flag that is on the command line.
+fn settings(tool: &Command, asked: &Asked) -> Result<Vec<Setting>, Failure> {
+    let place = &asked.place;
     let config = Config::load().map_err(|error| {
         Failure::new(Exit::Usage, "read", "the configuration", &error.what).cure(error.cure)
     })?;
     if let Some(error) = &config.left_out {
-        let _ = writeln!(std::io::stderr(), "{}: {error}; it is left out", command.get_name());
+        let _ = writeln!(std::io::stderr(), "{}: {error}; it is left out", tool.get_name());
     }
     for setting in config.settings.iter().filter(|setting| setting.place[0] == place[0]) {
-        check(command, setting)?;
+        check(tool, setting)?;
     }
-    let in_files = config.settings.into_iter().filter(|setting| setting.place == place);
+    let in_files = config.settings.into_iter().filter(|setting| setting.place == *place);
     let mut settings: Vec<Setting> = in_files.collect();
-    let verb =
-        place.iter().skip(1).try_fold(command, |command, verb| command.find_subcommand(verb));
-    for arg in verb.into_iter().flat_map(Command::get_arguments).filter(|arg| is_settable(arg)) {
+    for arg in asked.command.get_arguments().filter(|arg| is_settable(arg)) {
         let Some(flag) = arg.get_long() else { continue };
         let mut names = vec![variable(place, flag)];
         names.extend((flag == "via").then(|| "FAAS_VIA".to_owned()));
@@ -96,31 +125,12 @@ fn settings(command: &Command, place: &[String]) -> Result<Vec<Setting>, Failure
         });
         if let Some((value, name)) = said {
             settings.retain(|setting| setting.flag != flag);
-            let (place, flag) = (place.to_vec(), flag.to_owned());
+            let (place, flag) = (place.clone(), flag.to_owned());
             settings.push(Setting { place, flag, value, file: PathBuf::from(name) });
         }
     }
+    settings.retain(|setting| !asked.excludes(&setting.flag));
     Ok(settings)
-}
-
-/// Leaves out what cannot be together with a flag that is on the command line.
-fn yield_to_flags(command: &Command, matches: &ArgMatches, settings: &mut Vec<Setting>) {
-    let (mut command, mut matches) = (command, matches);
-    while let Some((verb, inner)) = matches.subcommand() {
-        let Some(verb) = command.find_subcommand(verb) else { return };
-        (command, matches) = (verb, inner);
-    }
-    let is_given =
-        |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-    let given: Vec<&Arg> = command.get_arguments().filter(is_given).collect();
-    settings.retain(|setting| {
-        let is_it = |arg: &&Arg| arg.get_long() == Some(setting.flag.as_str());
-        let Some(own) = command.get_arguments().find(is_it) else { return true };
-        let excludes = |one: &Arg, other: &Arg| {
-            command.get_arg_conflicts_with(one).iter().any(|arg| arg.get_id() == other.get_id())
-        };
-        !given.iter().any(|flag| excludes(own, flag) || excludes(flag, own))
-    });
 }
 
 /// `FAAS_QUEUE_GET_OUTPUT`.

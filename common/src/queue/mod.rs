@@ -27,7 +27,7 @@ pub use gather::Gathered;
 pub use middleware::{MIDDLEWARES, Middleware, connect, find};
 pub use spec::{Granted, Order, QueueDetail, QueueSpec, QueueStat, ReaderStat, run_of};
 pub use url::{QueueUrl, UrlError};
-pub use view::{Places, Position, Range, Seen, View, look_through, view};
+pub use view::{Key, Places, Position, Range, Seen, View, keys_from, look_through, view};
 
 use crate::error::Failure;
 use crate::event::Event;

@@ -3,7 +3,7 @@
 
 use super::{QueueError, QueueUrl};
 use crate::event::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// Messages looked at in one step.
@@ -75,6 +75,21 @@ pub trait View {
     fn began_behind(&self) -> Places {
         Places::new()
     }
+}
+
+/// What tells messages apart: source and id (CloudEvents 1.0, section 3.1.1).
+pub type Key = (String, String);
+
+/// The keys of what is in a queue from a position on.
+///
+/// # Errors
+/// There is none, it cannot be looked at, or its middleware is gone.
+pub fn keys_from(url: &QueueUrl, at: Position) -> Result<HashSet<Key>, QueueError> {
+    let range = Range { at, until: Some(Position::End) };
+    let mut view = super::view(url, &range)?;
+    let mut keys = HashSet::new();
+    look_through(view.as_mut(), |seen| _ = keys.insert((seen.event.source, seen.event.id)))?;
+    Ok(keys)
 }
 
 /// Shows all of a view that has an end.

@@ -6,7 +6,7 @@ use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::look::Filter;
 use crate::poll::Poller;
-use crate::queue::{self, Connection, Desk, Port, Position, QueueError, QueueId, QueueUrl, Range};
+use crate::queue::{self, Connection, Desk, Key, Port, Position, QueueError, QueueId, QueueUrl};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -76,23 +76,17 @@ impl Errand {
     }
 
     /// Source and id of what has arrived already.
-    fn there(&self) -> Result<HashSet<(String, String)>> {
-        let mut there = HashSet::new();
-        let (Some(at), Some(to)) = (&self.resumes, &self.to) else { return Ok(there) };
-        let failed = |error: QueueError| error.failure("look at", &to.to_string());
-        let range = Range { at: at.clone(), until: Some(Position::End) };
-        let mut view = queue::view(to, &range).map_err(|error| match error {
-            QueueError::Refused { what, .. } => failed(QueueError::Refused {
+    fn there(&self) -> Result<HashSet<Key>> {
+        let (Some(at), Some(to)) = (&self.resumes, &self.to) else { return Ok(HashSet::new()) };
+        let refused = |error| match error {
+            QueueError::Refused { what, .. } => QueueError::Refused {
                 what,
                 alternative: "the same without --resume; some may come twice".to_owned(),
-            }),
-            other => failed(other),
-        })?;
-        let looked = queue::look_through(view.as_mut(), |seen| {
-            there.insert((seen.event.source, seen.event.id));
-        });
-        looked.map_err(failed)?;
-        Ok(there)
+            },
+            other => other,
+        };
+        let there = queue::keys_from(to, at.clone()).map_err(refused);
+        there.map_err(|error| error.failure("look at", &to.to_string()))
     }
 
     /// The transfer, and where it goes.

@@ -6,7 +6,7 @@ use super::viewed::{SharedPlaces, pass};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::limits::UNDER_WAY_MAX;
-use crate::queue::{self, Places, Position, QueueUrl, Range, Taken};
+use crate::queue::{self, Key, Places, Position, QueueError, QueueUrl, Taken};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ struct Record {
 struct Doubts {
     #[serde(flatten)]
     origin: Origin,
-    there: HashSet<(String, String)>,
+    there: HashSet<Key>,
 }
 
 /// See the module.
@@ -50,11 +50,11 @@ pub struct CopyJournal {
     /// Arrivals of this process, and how many of them were noted.
     arrived: u64,
     noted: u64,
-    /// What the target has already, of those that may be there.
-    there: HashSet<(String, String)>,
+    /// What the target has already, of those that may be there; none when it
+    /// was not looked at.
+    there: Option<HashSet<Key>>,
     /// How many more of each lane may be there: lanes do not come evenly.
     doubted: BTreeMap<u32, usize>,
-    doubts: bool,
     /// Whether an earlier process began it.
     is_begun: bool,
 }
@@ -85,10 +85,9 @@ impl CopyJournal {
             }
             Err(error) => return Err(Failure::io("read", path.display().to_string(), &error)),
         };
-        let (there, path) = (HashSet::new(), path.to_owned());
-        let (places, arrived, noted) = (None, 0, 0);
-        let (doubted, doubts) = (BTreeMap::new(), false);
-        Ok(Self { path, record, places, arrived, noted, there, doubted, doubts, is_begun })
+        let (path, places, arrived, noted) = (path.to_owned(), None, 0, 0);
+        let (there, doubted) = (None, BTreeMap::new());
+        Ok(Self { path, record, places, arrived, noted, there, doubted, is_begun })
     }
 
     /// Where to go on; none at the very beginning.
@@ -110,26 +109,17 @@ impl CopyJournal {
         if self.position().is_none() {
             return Ok(true);
         }
-        let failed = |error: queue::QueueError| error.failure("look at", &target.to_string());
-        let range = Range { at: Position::Last(DOUBTED as u64), until: Some(Position::End) };
-        let mut view = match queue::view(target, &range) {
-            Ok(view) => view,
-            Err(queue::QueueError::Refused { .. }) => return Ok(false),
-            Err(error) => return Err(failed(error)),
+        let mut there = match queue::keys_from(target, Position::Last(DOUBTED as u64)) {
+            Ok(there) => there,
+            Err(QueueError::Refused { .. }) => return Ok(false),
+            Err(error) => return Err(error.failure("look at", &target.to_string())),
         };
         // Lanes do not come evenly: what an earlier process was told of may
         // not have been come to since.
-        self.there = self.read_doubts()?;
-        let there = &mut self.there;
-        let known = queue::look_through(view.as_mut(), |seen| {
-            there.insert((seen.event.source, seen.event.id));
-        });
-        known.map_err(failed)?;
-        let doubts =
-            Doubts { origin: self.record.origin.clone(), there: std::mem::take(&mut self.there) };
+        there.extend(self.read_doubts()?);
+        let doubts = Doubts { origin: self.record.origin.clone(), there };
         replace(&self.doubts_path(), &serde_json::to_vec(&doubts).unwrap_or_default())?;
-        self.there = doubts.there;
-        self.doubts = true;
+        self.there = Some(doubts.there);
         Ok(true)
     }
 
@@ -137,7 +127,7 @@ impl CopyJournal {
         with_end(&self.path, ".doubts")
     }
 
-    fn read_doubts(&self) -> Result<HashSet<(String, String)>> {
+    fn read_doubts(&self) -> Result<HashSet<Key>> {
         let path = self.doubts_path();
         let shown = path.display().to_string();
         match std::fs::read(&path) {
@@ -175,9 +165,7 @@ impl CopyJournal {
 
     /// Whether the target has this message already.
     pub fn is_there(&mut self, taken: &Taken) -> bool {
-        if !self.doubts {
-            return false;
-        }
+        let Some(there) = &self.there else { return false };
         let lane = self.places.as_ref().and_then(|places| {
             // Those that arrived are not among them any more.
             let at = usize::try_from(taken.receipt.0.checked_sub(1 + self.arrived)?).ok()?;
@@ -188,7 +176,7 @@ impl CopyJournal {
             return false;
         }
         *left -= 1;
-        self.there.contains(&(taken.event.source.clone(), taken.event.id.clone()))
+        there.contains(&(taken.event.source.clone(), taken.event.id.clone()))
     }
 
     /// From where messages come: what is known of them, and behind what they

@@ -5,7 +5,7 @@ use crate::error::{Failure, Result};
 use crate::event::{CONTROL_PREFIX, Event};
 use crate::exit::Exit;
 use crate::look::Filter;
-use crate::queue::{Port, Taken};
+use crate::queue::{Key, Port, Taken};
 use std::collections::HashSet;
 
 /// Moves those messages that are meant, and leaves the others.
@@ -17,7 +17,7 @@ pub struct Mover {
     /// Whether they lose what a failure added to them.
     pub strips: bool,
     /// Source and id of what has arrived before: it is settled, not sent.
-    pub there: HashSet<(String, String)>,
+    pub there: HashSet<Key>,
     /// Is told what could not be moved.
     pub tell: Box<dyn FnMut(&Failure)>,
     /// How many could not be moved.

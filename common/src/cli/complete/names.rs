@@ -1,5 +1,6 @@
 //! Names that a command line could go on with: queues, runs, profiles.
 
+use crate::cli::confirm::messages;
 use crate::config::{Config, Secret};
 use crate::queue::{MIDDLEWARES, QueueStat, QueueUrl, connect};
 use clap_complete::engine::CompletionCandidate;
@@ -95,10 +96,7 @@ fn queues_at(base: &str, url: &QueueUrl) -> Vec<CompletionCandidate> {
         let address = format!("{base}{}", stat.name);
         // One that cannot be written this way would lead to another.
         if QueueUrl::parse(&address).is_ok_and(|parsed| parsed.name() == stat.name) {
-            let hint = match stat.depth + stat.held {
-                1 => "1 message".to_owned(),
-                count => format!("{count} messages"),
-            };
+            let hint = messages(stat.depth + stat.held);
             found.push(CompletionCandidate::new(address).help(Some(hint.into())));
         }
     }
