@@ -21,7 +21,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How long brokers may take to answer at all.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long brokers may take to make or remove a topic.
 const CHANGE_MAX: Duration = Duration::from_secs(30);
 /// How long a client for administration is used: it does not hear of a new
@@ -29,10 +29,6 @@ const CHANGE_MAX: Duration = Duration::from_secs(30);
 const CLIENT_KEPT: Duration = Duration::from_secs(5);
 /// How long brokers may take to tell how a topic is set.
 const SETTING_MAX: Duration = Duration::from_secs(3);
-/// How long it takes at least until topics are asked for again.
-const SEEN_AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// How long that may take, for it is asked in between.
-const SEEN_MAX: Duration = Duration::from_millis(300);
 /// What a topic takes unless told otherwise: Kafka's own default.
 pub(super) const MESSAGE_SIZE: u64 = 1_048_588;
 /// Room for headers beside a body of a size that was asked for.
@@ -40,15 +36,15 @@ const HEADERS_ROOM: u64 = 16 << 10;
 
 /// What asks and administrates.
 pub(super) struct Admin {
-    settings: Settings,
+    pub(super) settings: Settings,
     notes: Notes,
-    asker: BaseConsumer<Context>,
+    pub(super) asker: BaseConsumer<Context>,
     /// Made when it is needed: it has a thread of its own.
     client: Option<(AdminClient<Context>, Instant)>,
     /// Largest records, of topics that were asked for.
     sizes: BTreeMap<String, u64>,
     /// All topics, and when they were asked for.
-    seen: RefCell<(Option<BTreeSet<String>>, Instant)>,
+    pub(super) seen: RefCell<(Option<BTreeSet<String>>, Instant)>,
 }
 
 impl Admin {
@@ -234,51 +230,6 @@ impl Admin {
         }
     }
 
-    /// Whether there is such a topic.
-    ///
-    /// # Errors
-    /// No broker answers, or it may not be seen.
-    pub(super) fn exists(&self, name: &str) -> Result<bool, QueueError> {
-        check_name(name)?;
-        let url = self.settings.url_of(name);
-        let known =
-            self.asker.fetch_metadata(Some(name), ANSWER_MAX).map_err(|e| faults::of(&e, &url))?;
-        let topic = known.topics().iter().find(|topic| topic.name() == name);
-        match topic.map(|topic| topic.error().map(RDKafkaErrorCode::from)) {
-            None => Ok(false),
-            Some(None) => Ok(true),
-            Some(Some(code)) if faults::is_missing(code) => Ok(false),
-            Some(Some(RDKafkaErrorCode::LeaderNotAvailable)) => Ok(true),
-            Some(Some(code)) => Err(faults::of_code(code, &url)),
-        }
-    }
-
-    /// Whether there was such a topic a moment ago; yes when nobody can say.
-    pub(super) fn is_there(&self, name: &str) -> bool {
-        let mut seen = self.seen.borrow_mut();
-        if seen.0.is_none() || seen.1.elapsed() >= SEEN_AGAIN_AFTER {
-            seen.1 = Instant::now();
-            if let Ok(known) = self.asker.fetch_metadata(None, SEEN_MAX) {
-                let whole = known.topics().iter().filter(|topic| topic.error().is_none());
-                seen.0 = Some(whole.map(|topic| topic.name().to_owned()).collect());
-            }
-        }
-        if seen.0.as_ref().is_none_or(|names| names.contains(name)) {
-            return true;
-        }
-        // It may be younger than what was seen.
-        self.exists(name).unwrap_or(true)
-    }
-
-    /// Whether somebody takes from a topic, when brokers say so at once.
-    pub(super) fn is_read(&self, name: &str) -> bool {
-        depth::is_read(&self.asker, name, self.settings.group_of(name), SEEN_MAX)
-    }
-
-    fn forget_seen(&self) {
-        self.seen.borrow_mut().0 = None;
-    }
-
     /// Largest record that a topic takes.
     pub(super) fn message_size(&mut self, name: &str) -> Result<u64, QueueError> {
         let resource = ResourceSpecifier::Topic(name);
@@ -299,7 +250,7 @@ impl Admin {
     /// # Errors
     /// There is none, or no broker answers.
     pub(super) fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
-        if !self.exists(name)? {
+        if !self.is_made(name)? {
             return Err(QueueError::NoSuchQueue);
         }
         let message_size = match self.sizes.get(name) {
@@ -396,7 +347,7 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(CHANGE_MAX)).operation_timeout(Some(CHANGE_MAX))
 }
 
-fn check_name(name: &str) -> Result<(), QueueError> {
+pub(super) fn check_name(name: &str) -> Result<(), QueueError> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if !name.is_empty() && name.len() <= 249 && name.bytes().all(fits) {
         return Ok(());

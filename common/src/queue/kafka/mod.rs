@@ -19,6 +19,7 @@ mod faults;
 mod gathering;
 mod groups;
 mod handing;
+mod known;
 pub mod mark;
 mod membership;
 mod offsets;
@@ -190,7 +191,7 @@ impl Connection for KafkaConnection {
     }
 
     fn open_send(&mut self, name: &str) -> Result<QueueId, QueueError> {
-        if !self.admin.exists(name)? {
+        if !self.admin.is_made(name)? {
             return Err(QueueError::NoSuchQueue);
         }
         if let Sending::AtLeastOnce { writer: writer @ None, .. } = &mut self.sending {
@@ -201,7 +202,7 @@ impl Connection for KafkaConnection {
     }
 
     fn open_receive(&mut self, name: &str) -> Result<QueueId, QueueError> {
-        if !self.admin.exists(name)? {
+        if !self.admin.is_made(name)? {
             return Err(QueueError::NoSuchQueue);
         }
         let (base, readers, _) = self.base();
