@@ -52,7 +52,7 @@ pub fn is_here(program: &str) -> bool {
 /// them in a round.
 pub fn hop(report: &mut Report, case: &str, count: usize, subjects: &mut [&mut dyn Subject]) {
     for subject in subjects.iter_mut() {
-        one_in_flight(*subject, 20, Duration::ZERO);
+        one_in_flight(*subject, count, Duration::ZERO);
     }
     let series =
         in_turn(subjects, ROUNDS, |subject| middle(&one_in_flight(subject, count, Duration::ZERO)));

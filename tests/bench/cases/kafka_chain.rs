@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::subject::Subject;
 
 /// Messages of a round, one in flight.
-const COUNT: usize = 40;
+const COUNT: usize = 300;
 
 /// One message in flight.
 pub fn hop(report: &mut Report) {

@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::subject::Subject;
 
 /// Messages of a round, one in flight.
-const COUNT: usize = 200;
+const COUNT: usize = 1_000;
 
 /// One message in flight.
 pub fn hop(report: &mut Report) {

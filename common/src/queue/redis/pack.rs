@@ -7,6 +7,9 @@ use super::{Held, RedisConnection, scripts};
 use crate::queue::{QueueId, Settlement, WhenFull};
 use std::collections::BTreeMap;
 
+/// Bytes of a batch of a single small event, and some more.
+const BATCH_BYTES: usize = 1024;
+
 /// Words of a command.
 #[derive(Default)]
 pub(super) struct Words {
@@ -119,6 +122,7 @@ impl RedisConnection {
         items: &[Settlement],
     ) -> std::io::Result<(Vec<String>, Vec<u8>)> {
         let mut pack = Pack::default();
+        pack.words.bytes.reserve(BATCH_BYTES);
         pack.keys.fresh(answer_key);
         pack.words.number(number);
         pack.words.word(&self.settings.group);

@@ -16,6 +16,8 @@ pub(super) struct Wire {
     /// Whether a read took all there was: nothing more is read until we are
     /// told that more came.
     is_drained: bool,
+    /// Whether all that was read is parsed too, as far as it goes.
+    is_parsed: bool,
 }
 
 /// What the bytes go over.
@@ -28,7 +30,8 @@ pub(super) enum Stream {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, out: Vec::new(), written: 0, parser: Parser::new(), is_drained: false }
+        let (out, parser) = (Vec::new(), Parser::new());
+        Self { stream, out, written: 0, parser, is_drained: false, is_parsed: false }
     }
 
     /// Adds a command to what goes out next.
@@ -68,16 +71,23 @@ impl Wire {
     /// More may have come.
     pub(super) fn rouse(&mut self) {
         self.is_drained = false;
+        self.is_parsed = false;
     }
 
     /// The next value; none until more has come.
     pub(super) fn next(&mut self) -> io::Result<Option<Value>> {
+        if self.is_parsed {
+            return Ok(None);
+        }
         let mut source =
             Source { stream: &mut self.stream, is_drained: &mut self.is_drained, ended: None };
         match self.parser.parse_value(&mut source) {
             Ok(value) => Ok(Some(value)),
             Err(error) => match source.ended {
-                Some(ended) if is_for_later(&ended) => Ok(None),
+                Some(ended) if is_for_later(&ended) => {
+                    self.is_parsed = self.is_drained;
+                    Ok(None)
+                }
                 Some(ended) => Err(ended),
                 None => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
             },
