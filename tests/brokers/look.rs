@@ -133,6 +133,59 @@ fn copies_and_moves_lose_nothing() {
     assert!(came.stderr.contains("4 messages moved"), "{}", came.stderr);
 }
 
+/// A body that the target cannot carry ends a move; what was sent before it is
+/// settled, and does not come again.
+#[test]
+fn a_move_that_meets_too_large_a_body_doubles_nothing() {
+    let [redis, kafka] = places();
+    let script = format!(
+        r#"K='{}'; faas-queue new $U/$R-a $K/$R-b
+        (seq 50; head -c 3000000 /dev/zero | tr '\0' a; echo; echo last) | faas-queue put $U/$R-a
+        faas-queue mv "$U/$R-a?lease=2s" $K/$R-b; echo $?; sleep 3
+        faas-queue mv --where '(.data | tostring | length) < 9' "$U/$R-a?lease=2s" $K/$R-b
+        faas-queue peek -o lines $K/$R-b | sort | uniq -d | wc -l
+        faas-queue stat -o json $K/$R-b | jq .depth; faas-queue rm --yes $U/$R-a $K/$R-b"#,
+        kafka.url
+    );
+    let came = redis.sh(&script);
+    assert_eq!(came.stdout, "2\n0\n51\n", "{}", came.stderr);
+    assert!(came.stderr.contains("takes records up to"), "{}", came.stderr);
+}
+
+/// Presses Ctrl-C on the terminal of a move once it says how far it is.
+const INTERRUPTED: &str = r#"
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("faas-queue", ["faas-queue", "mv", *sys.argv[1:]])
+said = b""
+while b"moved" not in said:
+    said += os.read(fd, 65536)
+os.write(fd, b"\3")
+try:
+    while os.read(fd, 65536):
+        pass
+except OSError:
+    pass
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+/// Ctrl-C on a terminal ends a move once what is on its way has arrived.
+#[test]
+fn a_move_on_a_terminal_ends_well_with_ctrl_c() {
+    let [redis, kafka] = places();
+    redis.sandbox.file("interrupted.py", INTERRUPTED);
+    let script = format!(
+        r#"K='{}'; faas-queue new --capacity 50000 $U/$R-a; faas-queue new $K/$R-b
+        seq 50000 | faas-queue put $U/$R-a
+        python3 interrupted.py $U/$R-a $K/$R-b; faas-queue mv -q $U/$R-a $K/$R-b
+        faas-queue stat -o json $K/$R-b | jq .depth; faas-queue rm --yes $U/$R-a $K/$R-b"#,
+        kafka.url
+    );
+    let came = redis.sh(&script);
+    assert_eq!(came.stdout, "130\n50000\n", "{}", came.stderr);
+}
+
 /// A copy of a hundred thousand messages is killed twice on its way.
 fn a_copy_that_was_killed_goes_on(from: &str, to: &str) {
     const COUNT: usize = 100_000;

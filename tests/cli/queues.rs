@@ -96,6 +96,21 @@ fn lists_for_people_and_for_programs() {
     sandbox.ok("faas-queue rm --yes ${P}one ${P}two");
 }
 
+/// The timeout is that of the queue, not of whoever writes the lines.
+#[test]
+fn put_waits_for_a_silent_stdin_and_not_for_room() {
+    let sandbox = Sandbox::new();
+    let script = "faas-queue new --capacity 2 ${P}q
+        (echo 1; sleep 0.3; echo 2) | faas-queue put --timeout 0 ${P}q; echo $?
+        faas-queue get --timeout 0 -o lines ${P}q
+        (echo 3; sleep 0.5; echo 4) | faas-queue put --timeout 200ms ${P}q; echo $?
+        faas-queue get --timeout 0 -o lines ${P}q
+        seq 5 | faas-queue put --timeout 0 ${P}q 2>&1 | head -1; faas-queue rm --yes ${P}q";
+    let out = sandbox.ok(script);
+    assert!(out.starts_with("0\n1\n2\n0\n3\n4\n"), "{out}");
+    assert!(out.contains("no room after 2 messages"), "{out}");
+}
+
 #[test]
 fn a_trigger_moves_events_from_queue_to_queue() {
     let sandbox = Sandbox::new();

@@ -1,7 +1,8 @@
 //! How far something is, with its rate and the time that is left: on a
 //! terminal's stderr, and nowhere else.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -16,11 +17,15 @@ impl Meter {
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
         let template = match total {
-            Some(_) => "{prefix} [{wide_bar}] {pos}/{len} {per_sec} {eta} left",
-            None => "{spinner} {prefix} {pos} {per_sec} {elapsed}",
+            Some(_) => "{prefix} [{wide_bar}] {pos}/{len} {rate} {eta} left",
+            None => "{spinner} {prefix} {pos} {rate} {elapsed}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
+            let rate = |state: &ProgressState, to: &mut dyn Write| {
+                // A line that cannot be drawn is drawn again soon.
+                let _ = write!(to, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
         }
         bar.set_prefix(doing.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));

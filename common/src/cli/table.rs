@@ -40,7 +40,7 @@ pub fn print_queues(
             (None, _) => "-".to_owned(),
         };
         vec![
-            connection.url_of(&stat.name),
+            clean(&connection.url_of(&stat.name)),
             stat.depth.to_string(),
             stat.held.to_string(),
             if is_bounded { stat.capacity.to_string() } else { "-".to_owned() },
@@ -50,6 +50,11 @@ pub fn print_queues(
         ]
     });
     print(&table(&head, rows))
+}
+
+/// A name for a terminal, which acts on what others hid in it.
+fn clean(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Prints what each middleware can do.

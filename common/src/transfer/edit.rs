@@ -4,6 +4,11 @@ use crate::error::{Failure, Result};
 use crate::event::{Attr, CONTROL_PREFIX, Event, check_name};
 use crate::exit::Exit;
 
+/// What an event has by itself.
+const OURS: [&str; 4] = ["id", "specversion", "data", "database64"];
+/// What is not there when it is empty (CloudEvents 1.0, section 3.1).
+const NEVER_EMPTY: [&str; 3] = ["source", "type", "time"];
+
 /// Attributes that events get on their way in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edit {
@@ -17,6 +22,10 @@ impl Edit {
     /// # Errors
     /// A header is not of that form, or its name is not allowed.
     pub fn new(id: Option<&str>, key: Option<&str>, headers: &[String]) -> Result<Self> {
+        if id == Some("") {
+            let failure = Failure::new(Exit::Usage, "set", "--id", "an id has a letter at least");
+            return Err(failure.cure("--id order-1"));
+        }
         let mut attributes = Vec::new();
         attributes.extend(key.map(|key| ("partitionkey".to_owned(), key.to_owned())));
         for header in headers {
@@ -27,6 +36,12 @@ impl Edit {
             check_name(name).map_err(|error| bad(error.to_string()))?;
             if name.starts_with(CONTROL_PREFIX) {
                 return Err(bad(format!("names that begin with {CONTROL_PREFIX} are ours")));
+            }
+            if OURS.contains(&name) {
+                return Err(bad(format!("`{name}` is said otherwise")).cure("--id, or stdin"));
+            }
+            if NEVER_EMPTY.contains(&name) && value.is_empty() {
+                return Err(bad(format!("`{name}` is never empty")).cure(format!("-H {name}=x")));
             }
             attributes.push((name.to_owned(), value.to_owned()));
         }
@@ -64,8 +79,11 @@ mod tests {
         assert_eq!((event.text("region"), event.text("partitionkey")), (Some("eu"), Some("k")));
         edit.apply(&mut event, 2);
         assert_eq!(event.id, "o-2");
-        for bad in ["region", "Region=eu", "faasrun=r", "=x"] {
+        for bad in
+            ["region", "Region=eu", "faasrun=r", "=x", "id=1", "data=x", "specversion=2", "type="]
+        {
             assert!(Edit::new(None, None, &[bad.to_owned()]).is_err(), "{bad}");
         }
+        assert!(Edit::new(Some(""), None, &[]).is_err());
     }
 }

@@ -78,8 +78,10 @@ impl Errand {
     /// Source and id of what has arrived already.
     fn there(&self) -> Result<HashSet<Key>> {
         let (Some(at), Some(to)) = (&self.resumes, &self.to) else { return Ok(HashSet::new()) };
+        let middleware = queue::find(to.scheme());
+        let can_be_looked_at = middleware.is_some_and(|one| one.capabilities.peek);
         let refused = |error| match error {
-            QueueError::Refused { what, .. } => QueueError::Refused {
+            QueueError::Refused { what, .. } if !can_be_looked_at => QueueError::Refused {
                 what,
                 alternative: "the same without --resume; some may come twice".to_owned(),
             },
@@ -115,7 +117,8 @@ impl Errand {
             (None, None) => None,
         };
         let timeout = Some(Duration::ZERO);
-        let until = Until { count: self.count, timeout, looked: Some(depth), waits_for_room: true };
+        let (count, looked) = (self.count, Some(depth));
+        let until = Until { count, timeout, looked, waits_for_room: true, waits_for_source: false };
         let doing = (if to.is_some() { "move from" } else { "purge" }, self.from.to_string());
         let log = Log::new("faas-queue", quiet);
         Ok((Transfer { desk, poller, from, until, doing, log, window: None }, to))

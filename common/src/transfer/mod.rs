@@ -49,6 +49,9 @@ pub struct Until {
     pub looked: Option<u64>,
     /// Whether a target without room is waited for all the same.
     pub waits_for_room: bool,
+    /// Whether the source is waited for, however long it is silent: then the
+    /// timeout is that of what is on its way.
+    pub waits_for_source: bool,
 }
 
 /// How a transfer ended.
@@ -193,18 +196,48 @@ impl Transfer {
             match self.turn(&mut state, &mut report, &mut step, &mut moved, &mut signals) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(Fault::Told(failure)) => return Err(failure),
                 Err(Fault::Queue(QueueError::Closed)) => {
                     report.end = End::Closed;
                     break;
                 }
-                Err(Fault::Queue(error)) => {
-                    return Err(error.failure(self.doing.0, &self.doing.1));
+                Err(fault) => {
+                    self.drain(&mut state, &mut report, &mut moved);
+                    return Err(match fault {
+                        Fault::Told(failure) => failure,
+                        Fault::Queue(error) => error.failure(self.doing.0, &self.doing.1),
+                    });
                 }
             }
         }
         self.log.flush();
         Ok(report)
+    }
+
+    /// Lets what is on its way arrive, for a moment: what has arrived and is not
+    /// settled would come again. What fails now comes too late to be told.
+    fn drain(
+        &mut self,
+        state: &mut State,
+        report: &mut Report,
+        moved: &mut impl FnMut(u64) -> Result<()>,
+    ) {
+        let (begin, most) = (Instant::now(), Duration::from_millis(DRAIN_MAX_MS));
+        let mut ready = Vec::new();
+        while !state.sent.is_empty() && begin.elapsed() < most {
+            if self.desk.flush().is_err()
+                || self.poller.wait(Duration::from_millis(10), &mut ready).is_err()
+            {
+                break;
+            }
+            for one in ready.drain(..).filter(|one| self.desk.owns(one.token)).collect::<Vec<_>>() {
+                self.desk.on_ready(one);
+            }
+            let Ok(tickets) = self.desk.advance() else { break };
+            tickets.into_iter().for_each(|ticket| state.finish(ticket, report));
+            if arrived(state, report, moved).is_err() {
+                break;
+            }
+        }
     }
 
     /// Keeps what was not settled from others for so long, or until a signal
@@ -305,6 +338,9 @@ impl Transfer {
         let most = usize::try_from(left.min(open)).unwrap_or(BATCH).min(BATCH);
         let mut taken = Vec::new();
         self.desk.receive(self.from, most, &mut taken)?;
+        if self.until.waits_for_source && state.sent.is_empty() && !taken.is_empty() {
+            state.last = Instant::now();
+        }
         state.batch.extend(taken);
         state.taken += state.batch.len() as u64;
         state.looked += state.batch.len() as u64;
@@ -317,7 +353,8 @@ impl Transfer {
         if self.desk.is_exhausted(self.from) {
             return Ok(false);
         }
-        let due = self.until.timeout.is_some_and(|timeout| {
+        let timeout = self.until.timeout.filter(|_| !self.until.waits_for_source);
+        let due = timeout.is_some_and(|timeout| {
             let grace = Duration::from_millis(ANSWER_MAX_MS);
             let waits = self.desk.is_asking(self.from) && state.last.elapsed() < timeout + grace;
             state.last.elapsed() >= timeout && !waits
@@ -344,6 +381,7 @@ impl Transfer {
         self.desk.listen(self.from, idle)?;
         let mut sleep = Duration::from_millis(IDLE_LOOK_MS);
         let waits = state.waits_for.is_some() && self.until.waits_for_room;
+        let waits = waits || (self.until.waits_for_source && state.sent.is_empty());
         if let Some(timeout) = self.until.timeout.filter(|_| !waits) {
             sleep = sleep
                 .min(timeout.saturating_sub(state.last.elapsed()).max(Duration::from_millis(1)));

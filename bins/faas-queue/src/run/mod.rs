@@ -225,7 +225,7 @@ fn put(flags: &Put) -> Outcome {
     let queue =
         connection.open_send(url.name()).map_err(|error| error.failure("open", &flags.url))?;
     let to = Port { connection: desk.add(connection), queue };
-    let until = Until { timeout: flags.timeout, ..Until::default() };
+    let until = Until { timeout: flags.timeout, waits_for_source: true, ..Until::default() };
     let log = Log::new("faas-queue", flags.quiet);
     let doing = ("put into", flags.url.clone());
     let transfer = Transfer { desk, poller, from, until, doing, log, window: None };

@@ -89,10 +89,11 @@ pub fn cp(flags: &Cp) -> Outcome {
     if let Some(journal) = &mut journal {
         journal.follow(viewed.places(), viewed.began_behind())?;
     }
+    let total = pick.count.or(total_of(flags, &from)?);
     let (mut desk, poller) = desk()?;
     let from = Port { connection: desk.add(Box::new(viewed)), queue: QueueId(0) };
     let target = if pick.dry_run { None } else { Some(open_target(&to, &mut desk)?) };
-    let meter = Meter::new("copied", pick.count, pick.quiet);
+    let meter = Meter::new("copied", total, pick.quiet);
     let until = Until { count: pick.count, ..Until::default() };
     let doing = ("copy to", to.to_string());
     let told = Log::new("faas-queue", pick.quiet);
@@ -115,6 +116,20 @@ pub fn cp(flags: &Cp) -> Outcome {
     let done = if pick.dry_run { "would be copied" } else { "copied" };
     log.line(&format!("{} {done}", messages(report.moved)));
     Ok(report.exit())
+}
+
+/// How many there are to copy, where that is what waits: from the beginning to
+/// the end of a queue that keeps nothing else.
+fn total_of(flags: &Cp, from: &QueueUrl) -> Result<Option<u64>, Failure> {
+    if flags.follow || flags.resume.is_some() || flags.at != "start" || flags.until != "end" {
+        return Ok(None);
+    }
+    let mut connection = connect(from)?;
+    if connection.capabilities().replay {
+        return Ok(None);
+    }
+    // What cannot be counted is copied all the same.
+    Ok(connection.stat(from.name()).ok().map(|stat| stat.depth + stat.held))
 }
 
 /// How far an earlier copy came, where that is to be noted.
@@ -158,7 +173,7 @@ fn look_at_source(
     let range = Range { at: at.unwrap_or_else(|| position(&flags.at)), until };
     let view = queue::view(from, &range);
     let view = view.map_err(|error| match error {
-        QueueError::Refused { what, .. } => {
+        QueueError::Refused { what, .. } if !can_be_looked_at(from) => {
             let alternative = format!("faas-queue mv {} {}", flags.from, flags.to);
             QueueError::Refused { what, alternative }
         }
@@ -166,6 +181,10 @@ fn look_at_source(
     });
     let view = view.map_err(|error| error.failure("copy", &flags.from))?;
     Ok(Viewed::new(view, from.name()))
+}
+
+fn can_be_looked_at(url: &QueueUrl) -> bool {
+    queue::find(url.scheme()).is_some_and(|middleware| middleware.capabilities.peek)
 }
 
 /// An errand, and what is said of it.
@@ -204,6 +223,8 @@ impl<'a> Task<'a> {
             return Ok(Exit::Done);
         }
         let total = pick.count.map_or(depth, |count| count.min(depth));
+        // The meter has a thread: it leaves signals to this one.
+        faas_common::signals::block();
         let meter = Meter::new(done, Some(total), pick.quiet);
         let mut told = Log::new("faas-queue", false);
         let tell = Box::new(move |failure: &Failure| told.failure(failure));

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How long a server may take before whoever pressed TAB goes on typing.
 const ANSWER_MAX: Duration = Duration::from_millis(1500);
+/// How long it may take longer to tell how much is in its queues.
+const COUNT_MAX: Duration = Duration::from_millis(300);
 
 /// Queues whose address begins like this. Servers and profiles are offered as
 /// far as their slash: behind it are their queues.
@@ -32,7 +34,7 @@ pub fn queues(begun: &OsStr) -> Vec<CompletionCandidate> {
 /// Runs that have queues on this host.
 pub fn runs(begun: &OsStr) -> Vec<CompletionCandidate> {
     let stats = listed(QueueUrl::local("mq", ""));
-    let names: BTreeSet<String> = stats.into_iter().filter_map(|stat| stat.run).collect();
+    let names: BTreeSet<String> = stats.into_iter().filter_map(|(_, stat)| stat?.run).collect();
     let begun = begun.to_string_lossy();
     let fitting = names.into_iter().filter(|name| name.starts_with(begun.as_ref()));
     fitting.map(CompletionCandidate::new).collect()
@@ -92,26 +94,32 @@ fn asks_somebody(profile: &str) -> bool {
 
 fn queues_at(base: &str, url: &QueueUrl) -> Vec<CompletionCandidate> {
     let mut found = Vec::new();
-    for stat in listed(url.clone()) {
-        let address = format!("{base}{}", stat.name);
+    for (name, stat) in listed(url.clone()) {
+        let address = format!("{base}{name}");
         // One that cannot be written this way would lead to another.
-        if QueueUrl::parse(&address).is_ok_and(|parsed| parsed.name() == stat.name) {
-            let hint = messages(stat.depth + stat.held);
-            found.push(CompletionCandidate::new(address).help(Some(hint.into())));
+        if QueueUrl::parse(&address).is_ok_and(|parsed| parsed.name() == name) {
+            let hint = stat.map(|stat| messages(stat.depth + stat.held).into());
+            found.push(CompletionCandidate::new(address).help(hint));
         }
     }
     found
 }
 
-/// The queues of a middleware; none when it does not answer soon.
-fn listed(url: QueueUrl) -> Vec<QueueStat> {
+/// The queues of a middleware, and what is in them where that is told soon
+/// too; none when it does not answer.
+fn listed(url: QueueUrl) -> Vec<(String, Option<QueueStat>)> {
     let (told, answer) = mpsc::channel();
     // It is left to itself when it takes too long: this process ends soon.
     std::thread::spawn(move || {
-        let stats = connect(&url).and_then(|mut connection| connection.list());
-        let _ = told.send(stats.unwrap_or_default());
+        let Ok(mut connection) = connect(&url) else { return };
+        let names = connection.names().unwrap_or_default();
+        let _ = told.send(names.into_iter().map(|name| (name, None)).collect());
+        if let Ok(stats) = connection.list() {
+            let _ = told.send(stats.into_iter().map(|s| (s.name.clone(), Some(s))).collect());
+        }
     });
-    answer.recv_timeout(ANSWER_MAX).unwrap_or_default()
+    let names = answer.recv_timeout(ANSWER_MAX).unwrap_or_default();
+    answer.recv_timeout(COUNT_MAX).unwrap_or(names)
 }
 
 #[cfg(test)]

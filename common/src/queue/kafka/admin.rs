@@ -282,16 +282,20 @@ impl Admin {
     /// # Errors
     /// No broker answers.
     pub(super) fn list(&mut self) -> Result<Vec<QueueStat>, QueueError> {
+        let stats = depth::stats(&self.settings, &self.notes, &self.asker, &self.topics()?);
+        stats.map_err(|error| faults::of(&error, &self.settings.url_of("")))
+    }
+
+    /// The same, without what waits in them.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub(super) fn topics(&self) -> Result<Vec<Topic>, QueueError> {
         let known = self.asker.fetch_metadata(None, ANSWER_MAX);
         let known = known.map_err(|error| faults::of(&error, &self.settings.url_of("")))?;
-        let queues: Vec<Topic> = known
-            .topics()
-            .iter()
-            .filter(|topic| topic.error().is_none() && is_queue(topic.name()))
-            .map(|topic| (topic.name().to_owned(), partitions_of(topic)))
-            .collect();
-        depth::stats(&self.settings, &self.notes, &self.asker, &queues)
-            .map_err(|error| faults::of(&error, &self.settings.url_of("")))
+        let topics = known.topics().iter();
+        let queues = topics.filter(|topic| topic.error().is_none() && is_queue(topic.name()));
+        Ok(queues.map(|topic| (topic.name().to_owned(), partitions_of(topic))).collect())
     }
 
     /// Notes that there is a run: the first message of a topic of its own.

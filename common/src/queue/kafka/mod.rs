@@ -170,6 +170,10 @@ impl Connection for KafkaConnection {
         self.admin.list()
     }
 
+    fn names(&mut self) -> Result<Vec<String>, QueueError> {
+        Ok(self.admin.topics()?.into_iter().map(|(name, _)| name).collect())
+    }
+
     fn stat(&mut self, name: &str) -> Result<QueueStat, QueueError> {
         self.admin.stat(name)
     }
