@@ -161,7 +161,8 @@ impl Drop for Tap {
 
 /// Where the reply queue of a run is, and so that of its copies.
 fn home_of(run: &str, via: Option<&QueueUrl>) -> Result<QueueUrl> {
-    match via {
+    // On this host a run says by itself where it is.
+    match via.filter(|via| !is_local(via)) {
         Some(via) if orphans::noted(run, Some(via))?.is_some() => Ok(via.clone()),
         Some(via) => {
             let failure =
@@ -173,6 +174,10 @@ fn home_of(run: &str, via: Option<&QueueUrl>) -> Result<QueueUrl> {
             Ok(all.into_iter().next().unwrap_or(QueueUrl::local("mq", "")))
         }
     }
+}
+
+fn is_local(url: &QueueUrl) -> bool {
+    queue::find(url.scheme()).is_some_and(|middleware| middleware.capabilities.on_one_host)
 }
 
 /// Makes the queue of copies; one that somebody left is made anew.

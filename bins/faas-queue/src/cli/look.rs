@@ -73,7 +73,7 @@ and make no copy that finds no room.
 Examples:
   faas-queue tail redis://127.0.0.1/0/orders
   faas-queue tail -o json kafka://127.0.0.1:9092/orders | jq .data
-  faas-queue tail --chain orders-1 -f '{{faasto}} {{id}} {{data}}\\n'
+  faas-queue tail --chain orders-1 -f '{{faasto}} {{id}} {{data | tojson}}\\n'
   faas-queue tail --at -100 --grep refund kafka://127.0.0.1:9092/orders")]
 pub struct Tail {
     /// The queue
