@@ -133,6 +133,21 @@ fn copies_and_moves_lose_nothing() {
     assert!(came.stderr.contains("4 messages moved"), "{}", came.stderr);
 }
 
+/// Two that go on with one copy would double it.
+#[test]
+fn a_copy_is_gone_on_with_by_one_alone() {
+    let [redis, _] = places();
+    let script = r#"faas-queue new --capacity 5 $U/$R-a $U/$R-b; seq 5 | faas-queue put $U/$R-a
+        faas-queue cp --resume note --follow $U/$R-a $U/$R-b 2> first.err & pid=$!
+        until [ "$(faas-queue stat -o json $U/$R-b | jq .depth)" = 5 ]; do sleep 0.05; done
+        faas-queue cp --resume note $U/$R-a $U/$R-b; echo $?; kill $pid; wait $pid
+        faas-queue cp --resume note $U/$R-a $U/$R-b; ls note*
+        faas-queue stat -o json $U/$R-b | jq .depth; faas-queue rm --yes $U/$R-a $U/$R-b"#;
+    let came = redis.sh(script);
+    assert_eq!(came.stdout, "75\nnote\n5\n", "{}", came.stderr);
+    assert!(came.stderr.contains("another copy goes on with it"), "{}", came.stderr);
+}
+
 /// A body that the target cannot carry ends a move; what was sent before it is
 /// settled, and does not come again.
 #[test]

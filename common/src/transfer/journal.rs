@@ -7,8 +7,10 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::limits::UNDER_WAY_MAX;
 use crate::queue::{self, Key, Places, Position, QueueError, QueueUrl, Taken};
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Arrivals after which it is written.
@@ -57,6 +59,8 @@ pub struct CopyJournal {
     doubted: BTreeMap<u32, usize>,
     /// Whether an earlier process began it.
     is_begun: bool,
+    /// Two that went on with one copy would double it.
+    _lock: Flock<File>,
 }
 
 impl CopyJournal {
@@ -66,6 +70,7 @@ impl CopyJournal {
     /// It cannot be read, is none of ours, or is of another copy.
     pub fn open(path: &Path, origin: Origin) -> Result<Self> {
         let mut is_begun = true;
+        let lock = lock(path)?;
         let fail =
             |why: String| Failure::new(Exit::Usage, "resume", path.display().to_string(), why);
         let record = match std::fs::read(path) {
@@ -87,7 +92,8 @@ impl CopyJournal {
         };
         let (path, places, arrived, noted) = (path.to_owned(), None, 0, 0);
         let (there, doubted) = (None, BTreeMap::new());
-        Ok(Self { path, record, places, arrived, noted, there, doubted, is_begun })
+        let _lock = lock;
+        Ok(Self { path, record, places, arrived, noted, there, doubted, is_begun, _lock })
     }
 
     /// Where to go on; none at the very beginning.
@@ -150,17 +156,15 @@ impl CopyJournal {
     /// The file cannot be written.
     pub fn end(&mut self, is_all: bool) -> Result<()> {
         self.write()?;
-        if is_all { self.forget_doubts() } else { Ok(()) }
+        if is_all {
+            self.forget_doubts()?;
+            remove(&lock_path(&self.path))?;
+        }
+        Ok(())
     }
 
     fn forget_doubts(&self) -> Result<()> {
-        let path = self.doubts_path();
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Failure::io("remove", path.display().to_string(), &error))
-            }
-            _ => Ok(()),
-        }
+        remove(&self.doubts_path())
     }
 
     /// Whether the target has this message already.
@@ -218,6 +222,31 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    with_end(path, ".lock")
+}
+
+/// The right to go on with a copy.
+fn lock(path: &Path) -> Result<Flock<File>> {
+    let shown = path.display().to_string();
+    let file = File::create(lock_path(path));
+    let file = file.map_err(|error| Failure::io("write", shown.as_str(), &error))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        let failure = Failure::new(Exit::TryAgain, "resume", shown, "another copy goes on with it");
+        failure.cure("wait for that one, or another file")
+    })
+}
+
+/// Removes a file; that there is none is no error.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::io("remove", path.display().to_string(), &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file; a reader sees the old text or the new one.
