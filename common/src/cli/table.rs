@@ -31,7 +31,7 @@ pub fn print_queues(
     if shape == Listing::Json {
         return print_lines(stats.iter().map(|stat| json_of(stat, connection)));
     }
-    let is_bounded = connection.capabilities().bounded;
+    let can = connection.capabilities();
     let head = ["QUEUE", "DEPTH", "HELD", "CAPACITY", "MESSAGE", "READERS", "RUN"];
     let rows = stats.iter().map(|stat| {
         let run = match (&stat.run, stat.orphaned) {
@@ -42,8 +42,8 @@ pub fn print_queues(
         vec![
             clean(&connection.url_of(&stat.name)),
             stat.depth.to_string(),
-            stat.held.to_string(),
-            if is_bounded { stat.capacity.to_string() } else { "-".to_owned() },
+            if can.counts_held { stat.held.to_string() } else { "-".to_owned() },
+            if can.bounded { stat.capacity.to_string() } else { "-".to_owned() },
             show_size(stat.message_size),
             stat.readers.to_string(),
             run,
@@ -81,11 +81,12 @@ pub fn print_capabilities(shape: Listing) -> Result<()> {
 
 /// A queue as programs read it.
 pub fn json_of(stat: &QueueStat, connection: &dyn Connection) -> Value {
+    let can = connection.capabilities();
     json!({
         "queue": connection.url_of(&stat.name),
         "depth": stat.depth,
-        "held": stat.held,
-        "capacity": connection.capabilities().bounded.then_some(stat.capacity),
+        "held": can.counts_held.then_some(stat.held),
+        "capacity": can.bounded.then_some(stat.capacity),
         "message_size": stat.message_size,
         "readers": stat.readers,
         "run": stat.run,
