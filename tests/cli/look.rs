@@ -47,6 +47,21 @@ fn messages_are_held_moved_and_removed() {
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }
 
+/// What a reader left is not held by anybody: it waits. Who takes it over
+/// holds it, under its own name.
+#[test]
+fn what_was_put_back_waits() {
+    let sandbox = Sandbox::new();
+    let out = sandbox.ok("faas-queue new ${P}q; seq 5 | faas-queue put ${P}q
+        state() { faas-queue stat -o json ${P}q | jq -c '[.depth, .held, .readers]'; }
+        faas-queue get -n3 --nack ${P}q > none; state
+        faas-queue get -n5 --hold 1m ${P}q > held & holder=$!
+        until [ \"$(wc -l < held)\" = 5 ]; do sleep 0.05; done; state
+        [ \"$(faas-queue stat -o json ${P}q | jq -r '.readers_are[].name')\" = \"pid $holder\" ] && echo its own
+        kill -9 $holder; wait $holder 2> none; state; faas-queue rm --yes ${P}q");
+    assert_eq!(out, "[5,0,0]\n[0,5,1]\nits own\n[5,0,0]\n");
+}
+
 #[test]
 fn a_message_that_is_started_again_is_counted() {
     let sandbox = Sandbox::new();

@@ -56,9 +56,10 @@ pub struct Granted {
 pub struct QueueStat {
     /// Name as in the URL, without the scheme.
     pub name: String,
-    /// Messages waiting.
+    /// Messages waiting, also those that a reader left that is gone, as soon
+    /// as the middleware knows that it is.
     pub depth: u64,
-    /// Messages taken and not settled, by readers that live or died.
+    /// Messages taken and not settled.
     pub held: u64,
     /// Messages it can hold.
     pub capacity: u64,

@@ -1,8 +1,9 @@
 //! Queues come, go, and are looked at.
 
 use super::spill::Spill;
+use super::survey::{self, Survey};
 use super::sys::{self, Mq, Way};
-use super::{CAPABILITIES, MESSAGE_SIZE, MESSAGE_SIZE_MIN, MqConnection, owner, registry, slots};
+use super::{CAPABILITIES, MESSAGE_SIZE, MESSAGE_SIZE_MIN, MqConnection, owner, registry};
 use crate::queue::{
     Granted, Order, QueueDetail, QueueError, QueueSpec, QueueStat, ReaderStat, WhenFull,
 };
@@ -76,7 +77,7 @@ impl MqConnection {
     fn stat_of(&self, name: &str, attr: sys::Attr) -> QueueStat {
         let record = registry::queue_record(&self.dirs, name);
         let dir = self.dirs.root().join("slots").join(name);
-        let (readers, held) = slots::survey(&dir, attr.message_size as usize);
+        let survey = Survey::of(&dir, attr.message_size as usize);
         let spilled = record
             .as_ref()
             .and_then(|record| Spill::open(&self.dirs, name, record.spill?).ok()?.held().ok())
@@ -84,11 +85,11 @@ impl MqConnection {
         let run = record.as_ref().and_then(|record| record.run.clone());
         QueueStat {
             name: name.to_owned(),
-            depth: attr.depth + spilled,
-            held,
+            depth: attr.depth + spilled + survey.left,
+            held: survey.held(),
             capacity: attr.capacity,
             message_size: attr.message_size,
-            readers,
+            readers: survey.readers.len() as u64,
             orphaned: run.as_deref().is_some_and(registry::is_orphaned),
             run,
             created: record.map(|record| record.created),
@@ -100,10 +101,10 @@ impl MqConnection {
     pub(super) fn detail_of(&self, name: &str) -> Result<QueueDetail, QueueError> {
         let attr = Mq::open(name, Way::Send)?.attr()?;
         let dir = self.dirs.root().join("slots").join(name);
-        let readers = slots::readers(&dir, attr.message_size as usize);
+        let readers = Survey::of(&dir, attr.message_size as usize).readers;
         let (order, when_full) = (Some(Order::Fifo), Some(WhenFull::Block));
         Ok(QueueDetail {
-            redelivered: Some(readers.iter().map(|reader| reader.again).sum()),
+            redelivered: Some(readers.values().map(|reader| reader.again).sum()),
             readers: readers.into_iter().map(reader).collect(),
             order,
             when_full,
@@ -113,10 +114,10 @@ impl MqConnection {
 }
 
 /// A process that takes from a queue.
-fn reader(found: slots::Reader) -> ReaderStat {
-    let program = std::fs::read_to_string(format!("/proc/{}/comm", found.pid));
+fn reader((pid, found): (u32, survey::Reader)) -> ReaderStat {
+    let program = std::fs::read_to_string(format!("/proc/{pid}/comm"));
     ReaderStat {
-        name: format!("pid {}", found.pid),
+        name: format!("pid {pid}"),
         place: program.ok().map(|program| program.trim_end().to_owned()),
         since_ms: found.since_ms,
         held: Some(found.held),

@@ -20,6 +20,7 @@ mod sending;
 pub mod slab;
 mod slots;
 mod spill;
+mod survey;
 mod sys;
 
 use super::gather::{Arrival, Gathered};

@@ -34,13 +34,13 @@ pub(super) const SLOTS: usize = 16;
 /// Room for recorded outputs in each slot; larger records go to a file.
 const OUTBOX: usize = 4096;
 
-const MAGIC: [u8; 8] = *b"FAASLOT1";
-const FILE_HEADER: usize = 64;
-const SLOT_HEADER: usize = 64;
+pub(super) const MAGIC: [u8; 8] = *b"FAASLOT1";
+pub(super) const FILE_HEADER: usize = 64;
+pub(super) const SLOT_HEADER: usize = 64;
 
 /// Words of a slot's header, by their index.
 #[derive(Debug, Clone, Copy)]
-enum At {
+pub(super) enum At {
     State = 0,
     Attempts = 1,
     Sent = 2,
@@ -322,69 +322,6 @@ fn damaged(path: &Path, why: &str) -> QueueError {
     }
 }
 
-/// A process that has slots of a queue.
-pub(super) struct Reader {
-    pub(super) pid: String,
-    is_alive: bool,
-    pub(super) held: u64,
-    /// Of those, how many were started before.
-    pub(super) again: u64,
-    pub(super) since_ms: Option<u64>,
-}
-
-/// Readers that live, and messages held by any reader, of one queue.
-pub(super) fn survey(dir: &Path, message_size: usize) -> (u64, u64) {
-    let all = all_readers(dir, message_size);
-    let alive = all.iter().filter(|reader| reader.is_alive).count();
-    (alive as u64, all.iter().map(|reader| reader.held).sum())
-}
-
-/// Readers of one queue that live.
-pub(super) fn readers(dir: &Path, message_size: usize) -> Vec<Reader> {
-    let all = all_readers(dir, message_size);
-    all.into_iter().filter(|reader| reader.is_alive).collect()
-}
-
-fn all_readers(dir: &Path, message_size: usize) -> Vec<Reader> {
-    let mut readers: Vec<Reader> = Vec::new();
-    for path in files(dir) {
-        let Ok(bytes) = fs::read(&path) else { continue };
-        if bytes.len() != file_len(message_size) || bytes[..8] != MAGIC {
-            continue;
-        }
-        let starts = (0..SLOTS).map(|slot| FILE_HEADER + slot * stride(message_size));
-        let is_held = |start: &usize| {
-            let settled = bytes[*start] == State::Settled as u8;
-            let buffer = &bytes[*start + SLOT_HEADER..][..message_size];
-            !settled && buffer.iter().any(|&byte| byte != 0)
-        };
-        let attempts = starts.filter(is_held).map(|start| {
-            let word = &bytes[start + At::Attempts as usize * 4..][..4];
-            word.try_into().map_or(0, u32::from_ne_bytes)
-        });
-        let attempts: Vec<u32> = attempts.collect();
-        let held = attempts.len() as u64;
-        let again = attempts.into_iter().filter(|count| *count > 1).count() as u64;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let pid = name.as_deref().and_then(|name| name.split('-').next()).unwrap_or_default();
-        let file = File::open(&path);
-        let is_alive = !pid.is_empty()
-            && file.is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err());
-        let made = fs::metadata(&path).and_then(|meta| meta.created()).ok();
-        let since = made.and_then(|made| made.duration_since(std::time::UNIX_EPOCH).ok());
-        let since_ms = since.and_then(|since| u64::try_from(since.as_millis()).ok());
-        match readers.iter_mut().find(|reader| reader.pid == pid) {
-            Some(reader) => {
-                reader.held += held;
-                reader.again += again;
-                reader.is_alive |= is_alive;
-            }
-            None => readers.push(Reader { pid: pid.to_owned(), is_alive, held, again, since_ms }),
-        }
-    }
-    readers
-}
-
 /// What is in the buffers of all slots of one queue, whoever's they are.
 pub(super) fn buffers(dir: &Path, message_size: usize) -> Vec<Vec<u8>> {
     let mut buffers = Vec::new();
@@ -441,10 +378,10 @@ pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| entry.ok().map(|e| e.path())).filter(visible).collect()
 }
 
-fn stride(message_size: usize) -> usize {
+pub(super) fn stride(message_size: usize) -> usize {
     SLOT_HEADER + message_size.next_multiple_of(64) + OUTBOX
 }
 
-fn file_len(message_size: usize) -> usize {
+pub(super) fn file_len(message_size: usize) -> usize {
     FILE_HEADER + SLOTS * stride(message_size)
 }
