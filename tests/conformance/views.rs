@@ -55,6 +55,14 @@ pub fn takes_nothing<F: Fixture>(middleware: &F) {
         let view = user.connection.view(&name, &range(at, until));
         bodies(&all(view.expect("it is there").as_mut()))
     };
+    let mut left = |at: Position, until: Option<Position>| {
+        let view = user.connection.view(&name, &Range { at, until });
+        view.expect("it is there").left().expect("it can be counted")
+    };
+    assert_eq!(left(Position::Start, Some(Position::End)), Some(5));
+    assert_eq!(left(Position::Id(seen[2].mark.clone()), Some(Position::End)), Some(3));
+    assert_eq!(left(Position::Start, Some(Position::Last(1))), Some(4));
+    assert_eq!(left(Position::End, None), None, "it has no end");
     assert_eq!(look(&mut user, Position::Last(2), Position::End), sent[3..]);
     assert_eq!(look(&mut user, Position::Start, Position::Last(2)), sent[..3]);
     assert_eq!(look(&mut user, Position::End, Position::End), Vec::<Vec<u8>>::new());

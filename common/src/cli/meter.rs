@@ -10,9 +10,14 @@ use std::time::Duration;
 pub struct Meter(Option<ProgressBar>);
 
 impl Meter {
+    /// Whether there is one to see.
+    pub fn shows(quiet: bool) -> bool {
+        !quiet && std::io::stderr().is_terminal()
+    }
+
     /// Shown when stderr is a terminal and nobody asked for quiet.
     pub fn new(doing: &str, total: Option<u64>, quiet: bool) -> Self {
-        if quiet || !std::io::stderr().is_terminal() {
+        if !Self::shows(quiet) {
             return Self(None);
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));

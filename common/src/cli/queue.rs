@@ -60,7 +60,7 @@ impl Portrait {
         for name in ROWS {
             let shown = match &value[name] {
                 Value::Null => continue,
-                Value::String(shown) => shown.clone(),
+                Value::String(text) => self.shown(name).unwrap_or_else(|| text.clone()),
                 other => self.shown(name).unwrap_or_else(|| other.to_string()),
             };
             text.push_str(&format!("{name:<16}{shown}\n"));
@@ -85,6 +85,9 @@ impl Portrait {
     fn shown(&self, name: &str) -> Option<String> {
         match name {
             "message_size" => Some(show_size(self.stat.message_size)),
+            "order" if self.detail.partitions > Some(1) => {
+                Some(format!("{} in each partition", self.detail.order?.word()))
+            }
             "oldest_s" => Some(show_duration(self.age(self.detail.oldest_ms?))),
             _ => None,
         }

@@ -75,6 +75,15 @@ pub trait View {
     fn began_behind(&self) -> Places {
         Places::new()
     }
+
+    /// How many are left until the end of the range, about; none where there
+    /// is no end, or counting them would take long.
+    ///
+    /// # Errors
+    /// As [`View::next`].
+    fn left(&mut self) -> Result<Option<u64>, QueueError> {
+        Ok(None)
+    }
 }
 
 /// What tells messages apart: source and id (CloudEvents 1.0, section 3.1.1).

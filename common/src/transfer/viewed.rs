@@ -39,6 +39,14 @@ impl Viewed {
         self.view.began_behind()
     }
 
+    /// How many there are to copy; none where that is not known.
+    ///
+    /// # Errors
+    /// The middleware is gone.
+    pub fn left(&mut self) -> Result<Option<u64>, QueueError> {
+        self.view.left()
+    }
+
     /// Where taken messages are; whoever copies takes them out as they arrive.
     pub fn places(&self) -> SharedPlaces {
         self.places.clone()

@@ -66,10 +66,9 @@ pub fn purge(flags: &Purge) -> Outcome {
     let from = named_queue(&flags.url)?;
     let task = Task::new(from, None, &flags.pick, None, Deed::Remove)?;
     let depth = task.errand.depth()?;
-    let is_picky = flags.pick.grep.is_some() || flags.pick.pick.is_some();
     if depth > 0 && !flags.pick.dry_run {
         let most = flags.pick.count.map_or(depth, |count| count.min(depth));
-        let some = if is_picky { "those meant of " } else { "" };
+        let some = if is_picky(&flags.pick) { "those meant of " } else { "" };
         let what = format!("{some}{}", messages(most));
         if !confirm("purge", &flags.url, &what, flags.yes)? {
             return Ok(Exit::SomeFailed);
@@ -85,15 +84,16 @@ pub fn cp(flags: &Cp) -> Outcome {
     let filter = Filter::new(pick.grep.as_deref(), pick.pick.as_deref(), flags.jq.as_deref())?;
     let mut log = Log::new("faas-queue", pick.quiet);
     let mut journal = open_journal(flags, &from, &to, &mut log)?;
-    let viewed = look_at_source(flags, &from, journal.as_ref())?;
+    let mut viewed = look_at_source(flags, &from, journal.as_ref())?;
     if let Some(journal) = &mut journal {
         journal.follow(viewed.places(), viewed.began_behind())?;
     }
-    let total = pick.count.or(total_of(flags, &from)?);
+    let total = total_of(&mut viewed, pick);
     let (mut desk, poller) = desk()?;
     let from = Port { connection: desk.add(Box::new(viewed)), queue: QueueId(0) };
     let target = if pick.dry_run { None } else { Some(open_target(&to, &mut desk)?) };
-    let meter = Meter::new("copied", total, pick.quiet);
+    let doing = if is_picky(pick) { "looked at" } else { "copied" };
+    let meter = Meter::new(doing, total, pick.quiet);
     let until = Until { count: pick.count, ..Until::default() };
     let doing = ("copy to", to.to_string());
     let told = Log::new("faas-queue", pick.quiet);
@@ -118,18 +118,19 @@ pub fn cp(flags: &Cp) -> Outcome {
     Ok(report.exit())
 }
 
-/// How many there are to copy, where that is what waits: from the beginning to
-/// the end of a queue that keeps nothing else.
-fn total_of(flags: &Cp, from: &QueueUrl) -> Result<Option<u64>, Failure> {
-    if flags.follow || flags.resume.is_some() || flags.at != "start" || flags.until != "end" {
-        return Ok(None);
+/// How many there are to copy, or to look at. What cannot be counted is copied
+/// all the same; where nobody looks, nothing is counted.
+fn total_of(viewed: &mut Viewed, pick: &Pick) -> Option<u64> {
+    let left = if Meter::shows(pick.quiet) { viewed.left().ok().flatten() } else { None };
+    match pick.count.filter(|_| !is_picky(pick)) {
+        Some(count) => Some(left.map_or(count, |left| left.min(count))),
+        None => left,
     }
-    let mut connection = connect(from)?;
-    if connection.capabilities().replay {
-        return Ok(None);
-    }
-    // What cannot be counted is copied all the same.
-    Ok(connection.stat(from.name()).ok().map(|stat| stat.depth + stat.held))
+}
+
+/// Whether only some of the messages are meant.
+fn is_picky(pick: &Pick) -> bool {
+    pick.grep.is_some() || pick.pick.is_some()
 }
 
 /// How far an earlier copy came, where that is to be noted.
@@ -248,7 +249,7 @@ impl<'a> Task<'a> {
 /// How many are meant, as far as that can be told without taking them.
 fn count_meant(errand: &Errand, pick: &Pick, depth: u64) -> Result<u64, Failure> {
     let most = pick.count.unwrap_or(u64::MAX);
-    if pick.grep.is_none() && pick.pick.is_none() {
+    if !is_picky(pick) {
         return Ok(depth.min(most));
     }
     let url = errand.from.to_string();

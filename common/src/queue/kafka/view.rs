@@ -42,6 +42,8 @@ pub(super) struct KafkaView {
 #[derive(Debug, Default)]
 struct Lane {
     kept: VecDeque<Seen>,
+    /// Where looking goes on.
+    next: i64,
     /// Where looking ends; none when it follows.
     end: Option<i64>,
     /// Whether all that is there has come.
@@ -98,7 +100,7 @@ impl KafkaView {
                 let mut element = list.add_partition(name, partition);
                 element.set_offset(Offset::Offset(offset)).map_err(failed)?;
             }
-            lanes.insert(partition, Lane { end, is_done, ..Lane::default() });
+            lanes.insert(partition, Lane { end, is_done, next: offset, ..Lane::default() });
         }
         consumer.assign(&list).map_err(failed)?;
         let (consumer, name) = (Some(consumer), name.to_owned());
@@ -150,8 +152,8 @@ impl KafkaView {
                     fault: letter.fault,
                 });
                 *kept += 1;
-                let is_last = lane.end == Some(letter.offset + 1);
-                lane.is_done |= is_last;
+                lane.next = letter.offset + 1;
+                lane.is_done |= lane.end == Some(lane.next);
                 Ok(true)
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -218,6 +220,13 @@ impl View for KafkaView {
     fn began_behind(&self) -> Places {
         self.began_behind.clone()
     }
+
+    /// By their offsets: marks of transactions count.
+    fn left(&mut self) -> Result<Option<u64>, QueueError> {
+        let ahead = |lane: &Lane| Some(lane.end?.saturating_sub(lane.next).max(0).unsigned_abs());
+        let ahead: Option<u64> = self.lanes.values().map(ahead).sum();
+        Ok(ahead.map(|ahead| ahead + self.kept as u64))
+    }
 }
 
 impl Drop for KafkaView {
@@ -253,7 +262,7 @@ pub(super) fn detail(
         readers: depth::members(asker, settings.group_of(name), ANSWER_MAX),
         redelivered: Some(again),
         oldest_ms: seen.first().and_then(|seen| seen.time_ms),
-        order: (partitions.len() == 1).then_some(Order::Fifo),
+        order: Some(Order::Fifo),
         partitions: Some(partitions.len() as u64),
         ..QueueDetail::default()
     })

@@ -29,10 +29,11 @@ script!(LEAVE, "leave.lua");
 script!(CREATE, "create.lua");
 script!(STAT, "stat.lua");
 script!(BACK, "back.lua");
+script!(AHEAD, "ahead.lua");
 
 /// All of them: loaded whenever a connection begins.
-pub(super) static ALL: [&Script; 9] =
-    [&SETTLE, &GATHER, &JOIN, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT, &BACK];
+pub(super) static ALL: [&Script; 10] =
+    [&SETTLE, &GATHER, &JOIN, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT, &BACK, &AHEAD];
 
 impl Script {
     /// What it is called by.

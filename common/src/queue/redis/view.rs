@@ -6,7 +6,7 @@ use super::{RedisConnection, scripts};
 use crate::clock;
 use crate::queue::{Places, Position, QueueError, Range, Seen, View};
 use redis::{Value, cmd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Entries asked for at once, at first and at most.
 const ASK_FIRST: usize = 16;
@@ -16,6 +16,10 @@ const ANSWER_BYTES: u64 = 4 << 20;
 /// Entries that one step back passes, at most: the server does nothing else
 /// meanwhile.
 const BACK_MAX: u64 = 1_000;
+/// Entries that one step of counting passes, for the same reason.
+const COUNT_STEP: usize = 100;
+/// How long counting may take.
+const COUNT_MAX: Duration = Duration::from_secs(1);
 
 /// A look at a stream. It has a connection of its own.
 pub(super) struct RedisView {
@@ -94,13 +98,18 @@ impl RedisView {
         }))
     }
 
-    /// What is there now.
-    fn look(&mut self, most: usize) -> Result<Vec<Value>, QueueError> {
-        let to = match &self.end {
+    /// The end of the range, as XRANGE says it.
+    fn to(&self) -> String {
+        match &self.end {
             End::Never => "+".to_owned(),
             End::Before(bound) => bound.clone(),
             End::Time(time_ms) => excluding(&format!("{time_ms}-0")),
-        };
+        }
+    }
+
+    /// What is there now.
+    fn look(&mut self, most: usize) -> Result<Vec<Value>, QueueError> {
+        let to = self.to();
         let mut range = cmd("XRANGE");
         range.arg(&self.stream).arg(&self.next).arg(to).arg("COUNT").arg(most);
         Ok(items(self.connection.ask(&range)?))
@@ -188,6 +197,26 @@ impl View for RedisView {
 
     fn began_behind(&self) -> Places {
         self.began_behind.clone()
+    }
+
+    fn left(&mut self) -> Result<Option<u64>, QueueError> {
+        let to = match &self.end {
+            End::Never => return Ok(None),
+            _ => self.to(),
+        };
+        let (mut left, mut from, begin) = (0, self.next.clone(), Instant::now());
+        while begin.elapsed() < COUNT_MAX {
+            let mut ahead = scripts::AHEAD.call(&[&self.stream]);
+            ahead.arg(&from).arg(&to).arg(COUNT_STEP);
+            let mut answer = items(self.connection.ask(&ahead)?).into_iter();
+            let found = answer.next().map(text).and_then(|text| text.parse().ok()).unwrap_or(0);
+            left += found as u64;
+            match answer.next().map(text) {
+                Some(id) if found == COUNT_STEP => from = format!("({id}"),
+                _ => return Ok(Some(left)),
+            }
+        }
+        Ok(None)
     }
 }
 
