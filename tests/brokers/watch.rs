@@ -63,18 +63,25 @@ fn a_restart_is_survived(place: &Place, away: impl FnOnce(), back: impl FnOnce()
     );
     screen.shows("3 waiting");
     let mut tail = place.start("tail", "faas-queue tail --at start -o lines $U/$R-q");
+    let mut rows = place.start("rows", "faas-queue top --every 200ms -o json $U");
     place.until_lines("tail.out", 3);
+    place.until_lines("rows.out", 1);
     away();
     // It says that it does not know, and keeps what it knew.
     let is_told = |seen: &str| ["cannot", "no answer"].iter().any(|told| seen.contains(told));
     place.until("the screen tells of it", || is_told(&screen.now()));
     assert!(screen.now().contains("-q"), "{}", screen.now());
+    place.until("the rows tell of it", || place.text("rows.err").contains("cannot look at"));
     back();
     place.until("it takes messages again", || {
         place.sh("echo 4 | faas-queue put --timeout 5s $U/$R-q").code == 0
     });
     place.until("they are shown", || place.text("tail.out").contains("4\n"));
     screen.shows("4 waiting");
+    place.until("the rows go on", || place.text("rows.out").contains("\"depth\":4"));
+    assert_eq!(place.text("rows.err").matches("cannot look at").count(), 1);
+    rows.signal(nix::sys::signal::Signal::SIGTERM);
+    rows.wait();
     place.until("the trouble is gone", || !is_told(&screen.now()));
     tail.stop();
     assert_eq!(place.text("tail.out"), "1\n2\n3\n4\n", "{}", place.text("tail.err"));
@@ -124,6 +131,77 @@ END
         screen.shows("  12");
         place.ok("faas-queue rm --yes $U/$R-q");
         screen.shows("was removed");
+    }
+}
+
+/// More messages than are shown at once, a body of one line that is longer
+/// than the screen, and a queue that goes away while it is open.
+#[test]
+fn a_screen_reads_on_to_the_end() {
+    for place in places() {
+        place.ok(r#"faas-queue new --order fifo $U/$R-a $U/$R-b
+            seq 900 | faas-queue put --timeout 20s $U/$R-a
+            printf '{"text":"%s END"}' "$(head -c 2000 /dev/zero | tr '\0' x)" | faas-queue put $U/$R-b"#);
+        let queues = format!("{0}/{1}-a {0}/{1}-b", place.url, place.sandbox.run());
+        let command = format!("faas-queue top --every 200ms {queues}");
+        let screen = Screen::start(&place.sandbox, (80, 24), &command);
+        screen.shows("2 queues, 901 waiting");
+        screen.press(&["Enter"]);
+        screen.shows("1 to 500 of 900 messages");
+        screen.press(&["End"]);
+        screen.shows("  900 messages");
+        screen.press(&["End"]);
+        screen.shows("  900 ");
+        screen.press(&["Escape"]);
+        screen.shows("2 queues");
+        screen.press(&["G", "Enter"]);
+        let seen = screen.shows("  1 message");
+        assert!(!seen.contains("END"), "{seen}");
+        screen.press(&["Space", "Space", "Space", "Space", "Space"]);
+        let seen = screen.shows("END\"");
+        assert!(seen.lines().all(|line| line.chars().count() <= 80), "{seen}");
+        screen.press(&["b"]);
+        place.until("it scrolls back", || !screen.now().contains("END\""));
+        place.ok("faas-queue rm --yes $U/$R-b");
+        screen.shows("  1 message, removed");
+        screen.press(&["f"]);
+        screen.shows("-b is gone");
+        drop(screen);
+        place.ok("faas-queue rm --yes $U/$R-a");
+    }
+}
+
+/// On a screen dead letters go back to their queue, and messages away, after a
+/// question. Colours are there unless somebody wants none.
+#[test]
+fn a_screen_does_what_keys_say() {
+    for place in places() {
+        place.ok("faas-queue new $U/$R-q $U/$R-q.dead; seq 3 | faas-queue put $U/$R-q.dead");
+        let run = place.sandbox.run();
+        let command =
+            format!("faas-queue top --every 200ms {0}/{run}-q {0}/{run}-q.dead", place.url);
+        let screen = Screen::start(&place.sandbox, (80, 24), &command);
+        screen.shows("2 queues, 3 waiting, by name");
+        assert!(screen.tmux(&["capture-pane", "-e", "-p"]).contains("\u{1b}[1m\u{1b}[38;5;6m"));
+        screen.press(&["r"]);
+        screen.shows("by name reversed");
+        screen.press(&["g", "R"]);
+        screen.shows("again?");
+        screen.press(&["y"]);
+        screen.shows("3 messages redriven");
+        screen.press(&["G", "P"]);
+        screen.shows("Remove 3 messages");
+        screen.press(&["y"]);
+        screen.shows("3 messages removed");
+        screen.shows("2 queues, 0 waiting");
+        screen.press(&["q"]);
+        let pale = format!("NO_COLOR=1 {command}");
+        let screen = Screen::start(&place.sandbox, (81, 24), &pale);
+        screen.shows("2 queues");
+        let seen = screen.tmux(&["capture-pane", "-e", "-p"]);
+        assert!(seen.contains("\u{1b}[1m") && !seen.contains("[38;5;6m"), "{seen}");
+        drop(screen);
+        place.ok("faas-queue rm --yes $U/$R-q $U/$R-q.dead");
     }
 }
 

@@ -161,7 +161,7 @@ fn top_fills_a_screen_and_does_what_keys_say() {
     screen.shows("messages can only be taken");
     screen.tmux(&["resize-window", "-x", "120", "-y", "40"]);
     screen.press(&["Escape"]);
-    screen.shows("DEPTH SINCE");
+    screen.shows("HISTORY");
     sandbox.ok("faas-queue rm ${P}other");
     screen.shows("2 queues");
     screen.press(&["q"]);

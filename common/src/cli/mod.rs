@@ -3,6 +3,7 @@
 
 pub mod complete;
 pub mod confirm;
+pub mod fit;
 pub mod generate;
 pub mod log;
 pub mod main;

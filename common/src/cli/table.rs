@@ -1,13 +1,16 @@
 //! Listings: a table for people, a JSON object a line for programs.
 
+use super::fit::{clean, fit};
 use crate::error::{Failure, Result};
 use crate::queue::{Connection, MIDDLEWARES, QueueStat, table_rows};
 use crate::units::show_size;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, IsTerminal, Write};
 use tabled::builder::Builder;
-use tabled::settings::peaker::Priority;
-use tabled::settings::{Padding, Style, Width};
+use tabled::settings::{Padding, Style};
+
+/// Columns between those of a table.
+const GAP: usize = 2;
 
 /// Shape of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -52,11 +55,6 @@ pub fn print_queues(
     print(&table(&head, rows))
 }
 
-/// A name for a terminal, which acts on what others hid in it.
-fn clean(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
 /// Prints what each middleware can do.
 ///
 /// # Errors
@@ -99,16 +97,15 @@ pub fn json_of(stat: &QueueStat, connection: &dyn Connection) -> Value {
 
 /// A table with a head and no lines.
 pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut builder = Builder::default();
-    builder.push_record(head.iter().map(|cell| (*cell).to_owned()));
-    rows.for_each(|row| builder.push_record(row));
-    let mut table = builder.build();
-    table.with(Style::empty()).with(Padding::new(0, 2, 0, 0));
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let mut all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     if let Some(width) = width() {
-        // The widest column gives way; a program reads -o json.
-        let fit = Width::truncate(width).suffix("…").priority(Priority::max(true));
-        table.with(fit);
+        fit(&mut all, width, GAP);
     }
+    let mut builder = Builder::default();
+    all.into_iter().for_each(|row| builder.push_record(row));
+    let mut table = builder.build();
+    table.with(Style::empty()).with(Padding::new(0, GAP, 0, 0));
     let text = table.to_string();
     text.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }

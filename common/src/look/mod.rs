@@ -8,6 +8,6 @@ mod template;
 
 pub use filter::Filter;
 pub use printer::{LookShape, Printer};
-pub(crate) use printer::{fitted, glance, place_of};
+pub(crate) use printer::{glance, place_of};
 pub use show::{Look, look};
 pub use template::Template;

@@ -2,13 +2,13 @@
 //! makes of them.
 
 use super::{Filter, Template};
+use crate::cli::fit::{fitted, width_of};
 use crate::error::{Failure, Result};
 use crate::event::shape::{self, OutShape};
 use crate::event::{Attr, Body, Event, Show};
 use crate::exit::Exit;
 use crate::queue::Seen;
 use std::io::IsTerminal;
-use unicode_width::UnicodeWidthChar;
 
 /// Shapes in which messages are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -177,40 +177,14 @@ fn hex(bytes: &[u8]) -> String {
 /// A text in a column of this width, and the gap behind it.
 fn cell(line: &mut String, text: &str, width: usize) {
     let text = fitted(&one_line(text), width);
-    let used = unicode_width::UnicodeWidthStr::width(text.as_str());
+    let used = width_of(&text);
     line.push_str(&text);
     line.extend(std::iter::repeat_n(' ', (width + 2).saturating_sub(used)));
-}
-
-/// A text cut to a width on the screen, with a mark where it was cut.
-pub(crate) fn fitted(text: &str, width: usize) -> String {
-    let whole: usize = text.chars().map(|letter| letter.width().unwrap_or(0)).sum();
-    if whole <= width {
-        return text.to_owned();
-    }
-    let (mut out, mut used) = (String::new(), 1);
-    for letter in text.chars() {
-        used += letter.width().unwrap_or(0);
-        if used > width {
-            break;
-        }
-        out.push(letter);
-    }
-    out + "…"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cuts_by_width_on_the_screen() {
-        assert_eq!(fitted("abc", 3), "abc");
-        assert_eq!(fitted("abcd", 3), "ab…");
-        assert_eq!(fitted("日本語", 6), "日本語");
-        assert_eq!(fitted("日本語", 5), "日本…");
-        assert_eq!(fitted("日本語", 4), "日…");
-    }
 
     #[test]
     fn glances_at_bodies() {

@@ -4,7 +4,7 @@ use super::{Filter, Printer};
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::queue::{Seen, View};
+use crate::queue::{QueueError, Seen, View};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{ErrorKind, Write};
@@ -26,6 +26,8 @@ pub struct Look {
     pub count: Option<u64>,
     /// How long to wait for one.
     pub timeout: Option<Duration>,
+    /// Whether a server that goes away is told of once, and waited for.
+    pub keeps_on: bool,
     /// The queue, for messages.
     pub url: String,
 }
@@ -36,12 +38,24 @@ pub struct Look {
 /// # Errors
 /// The middleware is gone, or stdout cannot be written.
 pub fn look(mut look: Look, view: &mut dyn View, log: &mut Log) -> Result<Exit> {
-    let (mut shown, mut failed, mut last) = (0, 0_u64, Instant::now());
+    let (mut shown, mut failed, mut last, mut is_told) = (0, 0_u64, Instant::now(), false);
     let mut batch: Vec<Seen> = Vec::new();
     while look.count.is_none_or(|count| shown < count) {
         let wait = look.timeout.map_or(WAIT, |most| most.saturating_sub(last.elapsed()).min(WAIT));
-        let taken = view.next(STEP, wait, &mut batch);
-        taken.map_err(|error| error.failure("look at", &look.url))?;
+        match view.next(STEP, wait, &mut batch) {
+            Ok(()) => is_told = false,
+            Err(error) => {
+                let is_lasting = !matches!(error, QueueError::Unreachable { .. });
+                let failure = error.failure("look at", &look.url);
+                if is_lasting || !look.keeps_on {
+                    return Err(failure);
+                }
+                if !std::mem::replace(&mut is_told, true) {
+                    log.failure(&failure);
+                }
+                std::thread::sleep(WAIT);
+            }
+        }
         if batch.is_empty() {
             let is_late = look.timeout.is_some_and(|most| last.elapsed() >= most);
             if view.is_at_end() {

@@ -1,12 +1,13 @@
 //! The model on a screen of any size from 80 by 24 up; smaller ones are cut.
 
-use super::body;
-use super::json::{self, Kind};
+use super::json::Kind;
+use super::message;
 use super::model::Model;
-use super::parts::{Over, Page, Row as Queue};
+use super::parts::{Ahead, Over, Page, Row as Queue};
 use crate::cli::confirm::messages as messages_in_words;
+use crate::cli::fit::{fitted, fitted_start, width_of};
 use crate::event::Event;
-use crate::look::{fitted, glance, place_of};
+use crate::look::{glance, place_of};
 use crate::units::show_size;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -14,10 +15,11 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Row, Table};
 
-/// Width of a sparkline.
-const SPARK: usize = 16;
-/// Width of a screen that has room for them.
-const SPARKS_FROM: u16 = 90;
+/// Width of a sparkline, and on a wide screen.
+const SPARK: usize = 8;
+const SPARK_WIDE: usize = 20;
+/// Width of a wide screen.
+const WIDE_FROM: u16 = 100;
 
 /// How things look; without colours by weight alone.
 #[derive(Debug, Clone, Copy)]
@@ -48,18 +50,21 @@ impl Look {
     }
 }
 
-/// Draws everything.
-pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) {
+/// Draws everything; returns the columns and rows there are for a message.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) -> (usize, usize) {
     let footer = footer(model, look);
     // What went wrong is worth a second line, and a third.
     let lines = footer.width().div_ceil(usize::from(frame.area().width).max(1)).clamp(1, 3) as u16;
     let [head, body, foot] =
         Layout::vertical([Constraint::Length(1), Constraint::Min(3), Constraint::Length(lines)])
             .areas(frame.area());
-    match &model.page {
-        Page::Queues => queues(frame, model, look, head, body),
+    let room = match &model.page {
+        Page::Queues => {
+            queues(frame, model, look, head, body);
+            model.opened.room
+        }
         Page::Messages(url) => messages(frame, model, look, url, head, body),
-    }
+    };
     let wrap = ratatui::widgets::Wrap { trim: true };
     frame.render_widget(Paragraph::new(footer).wrap(wrap), foot);
     match &model.over {
@@ -70,9 +75,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) {
         }
         Over::Nothing | Over::Filter => {}
     }
+    room
 }
 
-const HELP: [&str; 18] = [
+const HELP: [&str; 19] = [
     "up down j k   PgUp PgDn   g G    move",
     "Enter    look at the messages of a queue",
     "f        the same, and follow what comes",
@@ -84,7 +90,8 @@ const HELP: [&str; 18] = [
     "Enter    on a message: go into its body, where Enter",
     "         folds and unfolds what begins on a line",
     "+ -      unfold and fold the whole body by a level",
-    "space b  scroll down and up what a message shows",
+    "space b  a page down and up in a message",
+    "         behind the last message more are fetched",
     "?        this",
     "q        leave; so does Ctrl-C",
     "",
@@ -102,49 +109,27 @@ fn queues(frame: &mut Frame<'_>, model: &Model, look: Look, head: Rect, body: Re
         (_, "") => String::new(),
         (_, filter) => format!("  filter: {filter}"),
     };
-    let text = format!(
-        "faas-queue top{filter}  {}  {}, {total} waiting, by {}{turned}",
-        model.middleware().unwrap_or_default(),
-        if shown.len() == 1 { "1 queue".to_owned() } else { format!("{} queues", shown.len()) },
-        model.sort.word()
-    );
-    frame.render_widget(Paragraph::new(text).style(look.head()), head);
-    // Numbers and the gaps between them.
-    let numbers = 7 + 6 + 9 + 9 + 8 + 7 + 6;
-    let has_sparks = body.width >= SPARKS_FROM;
-    let spark = if has_sparks { SPARK + 1 } else { 0 };
-    let name_width = usize::from(body.width).saturating_sub(numbers + spark).max(12);
-    let widths = [
-        Constraint::Length(name_width as u16),
-        Constraint::Length(7),
-        Constraint::Length(6),
-        Constraint::Length(9),
-        Constraint::Length(9),
-        Constraint::Length(8),
-        Constraint::Length(7),
-        Constraint::Length(SPARK as u16),
-    ];
-    let columns = if has_sparks { widths.len() } else { widths.len() - 1 };
+    let count = if shown.len() == 1 { "1 queue".into() } else { format!("{} queues", shown.len()) };
+    let text = format!("  {count}, {total} waiting, by {}{turned}{filter}", model.sort.word());
+    title(frame, look, head, model.middleware().unwrap_or("faas-queue top"), &text);
+    let spark_width = if body.width >= WIDE_FROM { SPARK_WIDE } else { SPARK };
+    // Numbers, and the gaps between all columns.
+    let numbers = NUMBERS.iter().map(|width| usize::from(*width) + 1).sum::<usize>();
+    let name_width = usize::from(body.width).saturating_sub(numbers + 1 + spark_width).max(12);
+    let widths = [name_width as u16].into_iter().chain(NUMBERS).chain([spark_width as u16]);
+    let widths = widths.map(Constraint::Length);
     let place = model.place().unwrap_or(0);
     let height = usize::from(body.height).saturating_sub(1);
     let first = place.saturating_sub(height.saturating_sub(1));
     let rows = shown.iter().enumerate().skip(first).take(height).map(|(at, queue)| {
         let style = if at == place { look.chosen() } else { Style::new() };
-        let cells = cells(queue, model.name_of(queue), name_width).into_iter().take(columns);
+        let mut cells = cells(queue, model.name_of(queue), name_width);
+        cells.push(spark(queue.depths.iter().copied(), spark_width));
         Row::new(cells).style(style)
     });
-    let names = [
-        "QUEUE",
-        "  DEPTH",
-        "  HELD",
-        "     IN/S",
-        "    OUT/S",
-        "CAPACITY",
-        "READERS",
-        "DEPTH SINCE",
-    ];
-    let head = Row::new(names.into_iter().take(columns)).style(look.head());
-    let table = Table::new(rows, &widths[..columns]).header(head);
+    let names =
+        ["QUEUE", "  DEPTH", "  HELD", "   IN/S", "  OUT/S", "CAPACITY", "READERS", "HISTORY"];
+    let table = Table::new(rows, widths).header(Row::new(names).style(look.head()));
     frame.render_widget(table.column_spacing(1), body);
     if shown.is_empty() {
         let text = if model.troubles.is_empty() { "no queues" } else { "nothing is known yet" };
@@ -153,111 +138,139 @@ fn queues(frame: &mut Frame<'_>, model: &Model, look: Look, head: Rect, body: Re
     }
 }
 
+/// Widths of the columns of numbers.
+const NUMBERS: [u16; 6] = [7, 6, 7, 7, 8, 7];
+
+/// The line at the top: what is said must be seen, of where it is the end.
+fn title(frame: &mut Frame<'_>, look: Look, area: Rect, place: &str, said: &str) {
+    let width = usize::from(area.width).saturating_sub(width_of(said)).max(12);
+    let text = fitted_start(place, width) + said;
+    frame.render_widget(Paragraph::new(text).style(look.head()), area);
+}
+
 fn cells(queue: &Queue, name: &str, name_width: usize) -> Vec<String> {
     let rate = |rate: Option<f64>| match rate {
-        None => format!("{:>9}", "-"),
-        Some(rate) if rate < 10.0 => format!("{rate:>9.1}"),
-        Some(rate) => format!("{rate:>9.0}"),
+        None => format!("{:>7}", "-"),
+        Some(rate) if rate < 10.0 => format!("{rate:>7.1}"),
+        Some(rate) => format!("{rate:>7.0}"),
     };
     let capacity = match queue.is_bounded {
         true => format!("{:>8}", queue.stat.capacity),
         false => format!("{:>8}", "-"),
     };
     vec![
-        fitted_end(name, name_width),
+        fitted_start(name, name_width),
         format!("{:>7}", queue.stat.depth),
-        format!("{:>6}", queue.stat.held),
+        match queue.counts_held {
+            true => format!("{:>6}", queue.stat.held),
+            false => format!("{:>6}", "-"),
+        },
         rate(queue.rates.map(|(sent, _)| sent)),
         rate(queue.rates.map(|(_, done)| done)),
         capacity,
         format!("{:>7}", queue.stat.readers),
-        spark(queue.depths.iter().copied()),
     ]
 }
 
-/// A text of which the end says more, cut at its begin.
-fn fitted_end(text: &str, width: usize) -> String {
-    let turned: String = text.chars().rev().collect();
-    fitted(&turned, width).chars().rev().collect()
-}
-
 /// The last depths as bars, the highest as high as can be.
-fn spark(depths: impl DoubleEndedIterator<Item = u64>) -> String {
+fn spark(depths: impl DoubleEndedIterator<Item = u64>, width: usize) -> String {
     const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let last: Vec<u64> = depths.rev().take(SPARK).collect();
+    let last: Vec<u64> = depths.rev().take(width).collect();
     let most = last.iter().copied().max().unwrap_or(0).max(1);
     let bar = |depth: u64| BARS[usize::try_from((depth * 8).div_ceil(most)).unwrap_or(8).min(8)];
     last.into_iter().rev().map(bar).collect()
 }
 
-fn messages(frame: &mut Frame<'_>, model: &Model, look: Look, url: &str, head: Rect, body: Rect) {
-    let follows = if model.follows { ", following" } else { "" };
-    let text = format!("{url}  {}{follows}", messages_in_words(model.messages.len() as u64));
-    frame.render_widget(Paragraph::new(text).style(look.head()), head);
+/// How many messages are shown, and of how many.
+fn shown_in_words(model: &Model) -> String {
+    let (count, before) = (model.opened.messages.len() as u64, model.opened.before);
+    let last = before + count;
+    let all = match model.opened.ahead {
+        Ahead::Nothing if before == 0 => return messages_in_words(count),
+        Ahead::Nothing => messages_in_words(last),
+        Ahead::Some(ahead) => messages_in_words(last + ahead),
+        Ahead::Many => "many messages".to_owned(),
+    };
+    format!("{} to {last} of {all}", before + 1)
+}
+
+fn messages(
+    frame: &mut Frame<'_>,
+    model: &Model,
+    look: Look,
+    url: &str,
+    head: Rect,
+    body: Rect,
+) -> (usize, usize) {
+    let state = match (model.is_gone(), model.opened.follows) {
+        (true, _) => ", removed",
+        (_, true) => ", following",
+        _ => "",
+    };
+    title(frame, look, head, url, &format!("  {}{state}", shown_in_words(model)));
     let [list, detail] =
         Layout::vertical([Constraint::Percentage(45), Constraint::Percentage(55)]).areas(body);
     let height = usize::from(list.height);
-    let first = model.message.saturating_sub(height.saturating_sub(1));
+    let first = model.opened.message.saturating_sub(height.saturating_sub(1));
     let width = usize::from(list.width);
-    let lines = model.messages.iter().enumerate().skip(first).take(height).map(|(at, seen)| {
-        let style = if at == model.message { look.chosen() } else { Style::new() };
-        let begin = format!(
-            "{:<18} {:<22} {:>8}  ",
-            fitted(&place_of(seen), 18),
-            fitted(&seen.event.id, 22),
-            show_size(seen.event.body_len())
-        );
-        let rest = width.saturating_sub(begin.chars().count());
-        let text = begin + &fitted(&glance(&seen.event, rest * 4), rest);
-        Line::styled(format!("{text:<width$}"), style)
-    });
+    let lines =
+        model.opened.messages.iter().enumerate().skip(first).take(height).map(|(at, seen)| {
+            let style = if at == model.opened.message { look.chosen() } else { Style::new() };
+            let begin = format!(
+                "{:<18} {:<22} {:>8}  ",
+                fitted(&place_of(seen), 18),
+                fitted(&seen.event.id, 22),
+                show_size(seen.event.body_len())
+            );
+            let rest = width.saturating_sub(begin.chars().count());
+            let text = begin + &fitted(&glance(&seen.event, rest * 4), rest);
+            Line::styled(format!("{text:<width$}"), style)
+        });
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), list);
-    let block = Block::bordered().title(if model.line.is_some() { "body" } else { "message" });
-    let lines = match model.messages.get(model.message) {
-        None => vec![Line::raw(if model.follows { "waiting for one" } else { "none" })],
-        Some(seen) => {
-            let height = usize::from(block.inner(detail).height);
-            message(&seen.event, model, look, height)
-        }
+    let block =
+        Block::bordered().title(if model.opened.line.is_some() { "body" } else { "message" });
+    let inner = block.inner(detail);
+    let room = (usize::from(inner.width), usize::from(inner.height));
+    let lines = match model.opened.chosen() {
+        None => vec![Line::raw(if model.opened.follows { "waiting for one" } else { "none" })],
+        Some(seen) => message(&seen.event, model, look, room),
     };
     frame.render_widget(Paragraph::new(lines).block(block), detail);
+    room
 }
 
-/// As much of a message as has room, its attributes first; the line that the
-/// cursor is on is among them.
-fn message(event: &Event, model: &Model, look: Look, height: usize) -> Vec<Line<'static>> {
+/// As much of a message as has room; the line of its body that the cursor is
+/// on is among it.
+fn message(
+    event: &Event,
+    model: &Model,
+    look: Look,
+    (width, height): (usize, usize),
+) -> Vec<Line<'static>> {
+    let rows = message::rows(event, &model.opened.fold, width);
+    let last_of = |line: usize| rows.iter().rposition(|row| row.line == Some(line));
+    let chosen = model
+        .opened
+        .line
+        .map(|line| line.min(rows.iter().filter_map(|row| row.line).max().unwrap_or(0)));
+    let first = match chosen.and_then(last_of) {
+        Some(last) => (last + 1).saturating_sub(height),
+        None => model.opened.scroll.min(rows.len().saturating_sub(1)),
+    };
     let styled = |(kind, text): (Kind, String)| Span::styled(text, look.of(kind));
-    let line = |line: json::Line| Line::from_iter(line.pieces.into_iter().map(styled));
-    let mut lines = attributes(event, look);
-    let first = lines.len();
-    lines.extend(body::lines(event, &model.fold).into_iter().map(line));
-    let last = lines.len().saturating_sub(1);
-    let Some(at) = model.line.map(|at| (first + at).min(last)) else {
-        return lines.into_iter().skip(model.scroll).collect();
+    let line = |row: message::ScreenRow| {
+        let is_chosen = chosen.is_some() && row.line == chosen;
+        let line = Line::from_iter(row.pieces.into_iter().map(styled));
+        if is_chosen { line.patch_style(look.chosen()) } else { line }
     };
-    if let Some(line) = lines.get_mut(at) {
-        *line = std::mem::take(line).patch_style(look.chosen());
-    }
-    lines.into_iter().skip((at + 1).saturating_sub(height)).collect()
-}
-
-fn attributes(event: &Event, look: Look) -> Vec<Line<'static>> {
-    let own = [("id", &event.id), ("source", &event.source), ("type", &event.kind)];
-    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.clone()));
-    let time = event.time.clone().map(|time| ("time".to_owned(), time));
-    let kind = event.content_type.clone().map(|kind| ("datacontenttype".to_owned(), kind));
-    let more = event.extensions.iter().map(|(name, value)| (name.clone(), value.to_string()));
-    let all = own.chain(time).chain(kind).chain(more);
-    let line = |(name, value): (String, String)| {
-        let name = Span::styled(format!("{name:<16}"), look.of(Kind::Name));
-        Line::from(vec![name, Span::raw(fitted(&value, 400))])
-    };
-    all.map(line).collect()
+    rows.into_iter().skip(first).take(height).map(line).collect()
 }
 
 fn footer(model: &Model, look: Look) -> Line<'static> {
-    let silence = model.silence_s.map(|silence_s| format!("no answer for {silence_s} s"));
-    let trouble = model.troubles.values().next().cloned().or(silence);
+    let silent =
+        |(source, silence_s): &(String, u64)| format!("{source}: no answer for {silence_s} s");
+    let trouble = model.troubles.values().next().cloned();
+    let trouble = trouble.or_else(|| model.silence.as_ref().map(silent));
     if let Some(text) = trouble.or_else(|| model.notice.clone()) {
         return Line::styled(text, look.colour(Color::Red).add_modifier(Modifier::BOLD));
     }
@@ -265,7 +278,7 @@ fn footer(model: &Model, look: Look) -> Line<'static> {
         Page::Queues => {
             "Enter open  f follow  / filter  s sort  R redrive  P purge  ? help  q leave"
         }
-        Page::Messages(_) if model.line.is_some() => {
+        Page::Messages(_) if model.opened.line.is_some() => {
             "Esc back to the messages  Enter fold or unfold  + - fold all  ? help"
         }
         Page::Messages(_) => {

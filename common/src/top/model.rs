@@ -1,14 +1,10 @@
 //! What is shown, and what keys do to it. Pure: it is told what was seen and
 //! which keys were pressed, and says what is to be done.
 
-use super::body;
-use super::fold::Fold;
+use super::opened::Opened;
 use super::parts::{Deed, Key, Over, Page, Row, Sample, Sort, Wish};
-use crate::queue::Seen;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-/// Messages kept of an opened queue.
-pub(super) const MESSAGES_MAX: usize = 1_000;
 /// A middleware that has not answered for so long is said to be silent.
 const SILENCE_MS: u64 = 1_500;
 
@@ -23,14 +19,10 @@ pub(super) struct Model {
     pub(super) over: Over,
     /// URL of the row the cursor is on.
     pub(super) cursor: Option<String>,
-    pub(super) messages: VecDeque<Seen>,
-    pub(super) message: usize,
-    pub(super) follows: bool,
-    pub(super) fold: Fold,
-    /// The line of the body that the cursor is on, while it is in the body.
-    pub(super) line: Option<usize>,
-    /// How far the body is scrolled.
-    pub(super) scroll: usize,
+    /// What is shown of the queue that is opened.
+    pub(super) opened: Opened,
+    /// What is watched, for people.
+    sources: Vec<String>,
     /// What went wrong, or was done, last.
     pub(super) notice: Option<String>,
     /// Trouble of each watched middleware.
@@ -41,13 +33,13 @@ pub(super) struct Model {
     leaves: bool,
     /// Since when middlewares that have not answered were asked.
     pub(super) asked: BTreeMap<usize, u64>,
-    /// For how long one has not answered, when that is long.
-    pub(super) silence_s: Option<u64>,
+    /// Which of them has not answered for how many seconds, when that is long.
+    pub(super) silence: Option<(String, u64)>,
     last_at_ms: BTreeMap<usize, u64>,
 }
 
 impl Model {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(sources: Vec<String>) -> Self {
         Self {
             rows: BTreeMap::new(),
             sort: Sort::Name,
@@ -56,18 +48,14 @@ impl Model {
             page: Page::Queues,
             over: Over::Nothing,
             cursor: None,
-            messages: VecDeque::new(),
-            message: 0,
-            follows: false,
-            fold: Fold::default(),
-            line: None,
-            scroll: 0,
+            opened: Opened::default(),
+            sources,
             notice: None,
             troubles: BTreeMap::new(),
             busy: 0,
             leaves: false,
             asked: BTreeMap::new(),
-            silence_s: None,
+            silence: None,
             last_at_ms: BTreeMap::new(),
         }
     }
@@ -87,9 +75,9 @@ impl Model {
         let before = self.last_at_ms.insert(source, at_ms);
         let took_s = before.map(|before| at_ms.saturating_sub(before).max(1) as f64 / 1000.0);
         let mut old = std::mem::take(&mut self.rows);
-        for (url, stat, is_bounded) in queues {
-            let row = Row::seen(old.remove(&url), source, url.clone(), stat, is_bounded, took_s);
-            self.rows.insert(url, row);
+        for listed in queues {
+            let row = Row::seen(old.remove(&listed.url), source, listed, took_s);
+            self.rows.insert(row.url.clone(), row);
         }
         // What this middleware did not name is gone.
         self.rows.extend(old.into_iter().filter(|(_, row)| row.source != source));
@@ -98,27 +86,12 @@ impl Model {
 
     /// Takes note of the time, in milliseconds since the start.
     pub(super) fn tick(&mut self, now_ms: u64) {
-        let longest = self.asked.values().map(|since_ms| now_ms.saturating_sub(*since_ms)).max();
-        self.silence_s = longest.filter(|silent_ms| *silent_ms >= SILENCE_MS).map(|ms| ms / 1000);
-    }
-
-    /// Takes messages of the opened queue.
-    pub(super) fn see_messages(&mut self, seen: Vec<Seen>) {
-        let at_end = self.message + 1 >= self.messages.len();
-        for one in seen {
-            if self.messages.len() == MESSAGES_MAX {
-                self.messages.pop_front();
-                match self.message {
-                    0 => self.choose(0),
-                    message => self.message = message - 1,
-                }
-            }
-            self.messages.push_back(one);
-        }
-        // Nobody's page is turned while they read.
-        if self.follows && at_end && self.line.is_none() {
-            self.choose(self.messages.len().saturating_sub(1));
-        }
+        let longest = self.asked.iter().min_by_key(|(_, since_ms)| **since_ms);
+        self.silence = longest.and_then(|(source, since_ms)| {
+            let silent_ms = now_ms.saturating_sub(*since_ms);
+            let source = self.sources.get(*source).filter(|_| silent_ms >= SILENCE_MS)?;
+            Some((source.clone(), silent_ms / 1000))
+        });
     }
 
     /// The middleware, when there is only one.
@@ -213,13 +186,24 @@ impl Model {
         Wish::Nothing
     }
 
+    /// The queue that keys are about: the opened one, or that of the cursor.
+    fn meant(&mut self) -> Option<String> {
+        let Page::Messages(url) = &self.page else { return self.cursor.clone() };
+        if self.rows.contains_key(url) {
+            return Some(url.clone());
+        }
+        self.notice = Some(format!("{url} is gone"));
+        None
+    }
+
+    /// Whether the opened queue is there no more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(&self.page, Page::Messages(url) if !self.rows.contains_key(url))
+    }
+
     /// Asks before messages go.
     fn ask(&mut self, redrives: bool) -> Wish {
-        let url = match &self.page {
-            Page::Messages(url) => Some(url.clone()),
-            Page::Queues => self.cursor.clone(),
-        };
-        let Some(url) = url else { return Wish::Nothing };
+        let Some(url) = self.meant() else { return Wish::Nothing };
         let count = self.rows.get(&url).map_or(0, |row| row.stat.depth);
         let messages = crate::cli::confirm::messages(count);
         self.over = match redrives {
@@ -265,69 +249,32 @@ impl Model {
     }
 
     fn open(&mut self, follows: bool) -> Wish {
-        let Some(url) = self.cursor.clone() else { return Wish::Nothing };
+        let Some(url) = self.meant() else { return Wish::Nothing };
         self.page = Page::Messages(url.clone());
-        self.messages.clear();
-        self.follows = follows;
-        self.choose(0);
+        self.opened.begin(follows);
         Wish::Open { url, follows }
     }
 
-    fn choose(&mut self, message: usize) {
-        (self.message, self.scroll, self.line) = (message, 0, None);
-        self.fold.forget();
-    }
-
     fn on_messages(&mut self, key: Key) -> Wish {
-        if let Some(line) = self.line {
-            return self.in_body(line, key);
-        }
-        let last = self.messages.len().saturating_sub(1);
-        if let Some(next) = key.moves(self.message, last) {
-            self.choose(next);
+        if let Some(line) = self.opened.line {
+            self.opened.press_in_body(line, key);
             return Wish::Nothing;
         }
         match key {
-            Key::Letter('+') => self.fold.deeper(1),
-            Key::Letter('-') => self.fold.deeper(-1),
-            Key::Letter(' ') => self.scroll += 1,
-            Key::Enter => self.line = self.messages.get(self.message).map(|_| 0),
-            Key::Letter('b') => self.scroll = self.scroll.saturating_sub(1),
-            Key::Letter('f') => return self.open(!self.follows),
+            Key::Letter('f') => self.open(!self.opened.follows),
             Key::Back | Key::Erase => {
                 self.page = Page::Queues;
-                return Wish::Close;
+                Wish::Close
             }
-            _ => {}
+            key if self.opened.press(key) => Wish::More,
+            _ => Wish::Nothing,
         }
-        Wish::Nothing
-    }
-
-    /// A key while the cursor is in the body.
-    fn in_body(&mut self, line: usize, key: Key) -> Wish {
-        let lines = self.messages.get(self.message);
-        let lines = lines.map(|seen| body::lines(&seen.event, &self.fold)).unwrap_or_default();
-        let last = lines.len().saturating_sub(1);
-        let line = line.min(last);
-        self.line = Some(key.moves(line, last).unwrap_or(line));
-        match key {
-            Key::Enter | Key::Letter(' ') => {
-                if let Some(part) = lines.get(line).and_then(|line| line.part) {
-                    self.fold.turn(part);
-                }
-            }
-            Key::Letter('+') => self.fold.deeper(1),
-            Key::Letter('-') => self.fold.deeper(-1),
-            Key::Back | Key::Erase => (self.line, self.scroll) = (None, 0),
-            _ => {}
-        }
-        Wish::Nothing
     }
 
     /// An opened queue cannot be shown.
     pub(super) fn fail_to_open(&mut self, why: String) {
         self.notice = Some(why);
-        if self.messages.is_empty() {
+        if self.opened.messages.is_empty() {
             self.page = Page::Queues;
         }
     }
@@ -338,6 +285,9 @@ mod tests {
     use super::*;
     use crate::event::Event;
     use crate::queue::QueueStat;
+    use crate::queue::Seen;
+    use crate::top::opened::MESSAGES_MAX;
+    use crate::top::parts::{Ahead, Listed};
 
     fn stat(name: &str, depth: u64, sent: u64) -> QueueStat {
         QueueStat {
@@ -357,9 +307,14 @@ mod tests {
 
     fn sample(at_ms: u64, queues: &[(&str, u64, u64)]) -> Sample {
         let queue = |(name, depth, sent): &(&str, u64, u64)| {
-            (format!("redis://h/0/{name}"), stat(name, *depth, *sent), true)
+            let (url, stat) = (format!("redis://h/0/{name}"), stat(name, *depth, *sent));
+            Listed { url, stat, is_bounded: true, counts_held: true }
         };
         Sample { source: 0, at_ms, queues: Ok(queues.iter().map(queue).collect()) }
+    }
+
+    fn model() -> Model {
+        Model::new(vec!["redis://h/0".to_owned()])
     }
 
     fn names(model: &Model) -> Vec<&str> {
@@ -368,7 +323,7 @@ mod tests {
 
     #[test]
     fn sorts_filters_and_tells_rates() {
-        let mut model = Model::new();
+        let mut model = model();
         model.see(sample(0, &[("a", 1, 1), ("b", 9, 10), ("c", 5, 5)]));
         model.see(sample(2_000, &[("a", 1, 41), ("b", 9, 10), ("c", 5, 5)]));
         assert_eq!(names(&model), ["a", "b", "c"]);
@@ -388,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_cursor_stays_with_its_queue() {
-        let mut model = Model::new();
+        let mut model = model();
         model.see(sample(0, &[("a", 1, 1), ("b", 9, 10)]));
         model.press(Key::Down);
         model.see(sample(1, &[("a", 1, 1), ("aa", 1, 1), ("b", 9, 10)]));
@@ -397,11 +352,16 @@ mod tests {
         assert_eq!(model.cursor.as_deref(), Some("redis://h/0/a"));
         model.see(Sample { source: 0, at_ms: 3, queues: Err("gone".to_owned()) });
         assert_eq!((names(&model).len(), model.troubles.len()), (1, 1));
+        model.asked.insert(0, 1_000);
+        model.tick(2_000);
+        assert_eq!(model.silence, None);
+        model.tick(4_000);
+        assert_eq!(model.silence, Some(("redis://h/0".to_owned(), 3)));
     }
 
     #[test]
     fn asks_before_messages_go() {
-        let mut model = Model::new();
+        let mut model = model();
         model.see(sample(0, &[("a", 1, 1), ("a.dead", 3, 3)]));
         model.press(Key::Letter('R'));
         assert!(model.notice.is_some());
@@ -415,35 +375,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_body_are_folded_one_by_one() {
-        let mut model = Model::new();
-        model.see(sample(0, &[("a", 1, 1)]));
-        model.press(Key::Enter);
-        let body = Some(crate::event::Body::Inline(br#"{"x":[1,2],"y":3}"#.to_vec()));
-        let event =
-            Event { body, content_type: Some("application/json".to_owned()), ..Event::default() };
-        let mark = "0".to_owned();
-        model.see_messages(vec![Seen { lane: 0, mark, time_ms: None, event, fault: None }]);
-        let lines = |model: &Model| body::lines(&model.messages[0].event, &model.fold).len();
-        assert_eq!(lines(&model), 7);
-        for key in [Key::Enter, Key::Down, Key::Enter] {
-            model.press(key);
-        }
-        assert_eq!((lines(&model), model.line), (4, Some(1)));
-        model.press(Key::End);
-        model.press(Key::Enter);
-        assert_eq!((lines(&model), model.line), (4, Some(3)));
-        model.press(Key::Back);
-        model.press(Key::Letter('+'));
-        assert_eq!((lines(&model), model.line), (7, None));
-    }
-
-    #[test]
     fn opens_follows_and_goes_back() {
-        let mut model = Model::new();
+        let mut model = model();
         model.see(sample(0, &[("a", 1, 1)]));
         let url = "redis://h/0/a".to_owned();
-        assert_eq!(model.press(Key::Letter('f')), Wish::Open { url, follows: true });
+        let open = Wish::Open { url: url.clone(), follows: true };
+        assert_eq!(model.press(Key::Letter('f')), open);
         let seen = |mark: usize| Seen {
             lane: 0,
             mark: mark.to_string(),
@@ -451,17 +388,31 @@ mod tests {
             event: Event::default(),
             fault: None,
         };
-        model.see_messages((0..MESSAGES_MAX + 5).map(seen).collect());
-        assert_eq!((model.messages.len(), model.message), (MESSAGES_MAX, MESSAGES_MAX - 1));
-        assert_eq!(model.messages[0].mark, "5");
+        model.opened.see((0..MESSAGES_MAX + 5).map(seen).collect(), Ahead::Some(7));
+        assert_eq!(
+            (model.opened.messages.len(), model.opened.message),
+            (MESSAGES_MAX, MESSAGES_MAX - 1)
+        );
+        assert_eq!(model.opened.messages[0].mark, "5");
+        // More is asked for behind the last, once.
+        assert_eq!(model.press(Key::Home), Wish::Nothing);
+        assert_eq!(model.press(Key::End), Wish::More);
+        assert_eq!(model.press(Key::Down), Wish::Nothing);
         model.press(Key::Home);
-        model.see_messages(vec![seen(0)]);
-        assert_eq!(model.message, 0);
+        model.opened.see(vec![seen(0)], Ahead::Nothing);
+        assert_eq!(model.opened.message, 0);
         model.press(Key::End);
         model.press(Key::Enter);
-        model.see_messages(vec![seen(0)]);
-        assert_eq!((model.message, model.line), (MESSAGES_MAX - 2, Some(0)));
+        model.opened.see(vec![seen(0)], Ahead::Nothing);
+        assert_eq!((model.opened.message, model.opened.line), (MESSAGES_MAX - 2, Some(0)));
         assert_eq!(model.press(Key::Back), Wish::Nothing);
+        // Keys mean the opened queue, also when it is gone.
+        model.see(sample(1, &[("b", 1, 1)]));
+        assert!(model.is_gone());
+        for key in ['f', 'P'] {
+            assert_eq!(model.press(Key::Letter(key)), Wish::Nothing);
+            assert_eq!(model.notice.take(), Some(format!("{url} is gone")));
+        }
         assert_eq!(model.press(Key::Back), Wish::Close);
         assert_eq!(model.press(Key::Letter('q')), Wish::Leave);
     }

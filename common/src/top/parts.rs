@@ -16,6 +16,7 @@ pub(super) struct Row {
     pub(super) source: usize,
     pub(super) stat: QueueStat,
     pub(super) is_bounded: bool,
+    pub(super) counts_held: bool,
     /// Sent and done in a second, since the look before.
     pub(super) rates: Option<(f64, f64)>,
     pub(super) depths: VecDeque<u64>,
@@ -26,11 +27,10 @@ impl Row {
     pub(super) fn seen(
         old: Option<Self>,
         source: usize,
-        url: String,
-        stat: QueueStat,
-        is_bounded: bool,
+        listed: Listed,
         took_s: Option<f64>,
     ) -> Self {
+        let Listed { url, stat, is_bounded, counts_held } = listed;
         let rates = old.as_ref().zip(took_s).and_then(|(old, took_s)| {
             let rate = |old: Option<u64>, new: Option<u64>| {
                 Some(new?.saturating_sub(old?) as f64 / took_s)
@@ -43,7 +43,7 @@ impl Row {
         if depths.len() > HISTORY {
             depths.pop_front();
         }
-        Self { url, source, stat, is_bounded, rates, depths }
+        Self { url, source, stat, is_bounded, counts_held, rates, depths }
     }
 
     pub(super) fn middleware(&self) -> &str {
@@ -58,8 +58,29 @@ pub(super) struct Sample {
     pub(super) source: usize,
     /// When, in milliseconds since the start.
     pub(super) at_ms: u64,
-    /// URL, state and whether it is bounded, of each queue; or why nobody knows.
-    pub(super) queues: Result<Vec<(String, QueueStat, bool)>, String>,
+    /// Its queues, or why nobody knows.
+    pub(super) queues: Result<Vec<Listed>, String>,
+}
+
+/// A queue as a look found it.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) url: String,
+    pub(super) stat: QueueStat,
+    /// Whether it can be full.
+    pub(super) is_bounded: bool,
+    /// Whether it is known how many messages readers hold.
+    pub(super) counts_held: bool,
+}
+
+/// What of an opened queue was not shown yet, and waits to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Ahead {
+    #[default]
+    Nothing,
+    Some(u64),
+    /// Counting them would take long.
+    Many,
 }
 
 /// What rows are sorted by.
@@ -136,6 +157,8 @@ pub(super) enum Wish {
         url: String,
         follows: bool,
     },
+    /// Show the next messages of it.
+    More,
     /// Stop showing messages.
     Close,
     Do(Deed),

@@ -4,7 +4,7 @@ use super::Watched;
 use super::draw::{self, Look};
 use super::model::Model;
 use super::parts::{Key, Wish};
-use super::watch::{self, News};
+use super::watch::{self, News, Opening};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::queue::QueueUrl;
@@ -46,7 +46,7 @@ pub fn show(watched: &Watched) -> Result<Exit> {
     }
     let mut terminal = ratatui::try_init().map_err(failed)?;
     let mut screen = Screen {
-        model: Model::new(),
+        model: Model::new(watched.urls.iter().map(|url| url.without_query().to_string()).collect()),
         look: Look { has_colours: std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()) },
         urls: watched.urls.clone(),
         begin,
@@ -55,6 +55,7 @@ pub fn show(watched: &Watched) -> Result<Exit> {
         opened: 0,
         signal: None,
         stop: Arc::default(),
+        more: None,
     };
     let outcome = screen.run(&mut terminal).map_err(failed);
     // A terminal that is gone needs no care.
@@ -103,12 +104,16 @@ struct Screen {
     signal: Option<i32>,
     /// Ends the thread that shows it.
     stop: Arc<AtomicBool>,
+    /// Asks it for more.
+    more: Option<Sender<()>>,
 }
 
 impl Screen {
     fn run(&mut self, terminal: &mut DefaultTerminal) -> std::io::Result<Exit> {
         loop {
-            terminal.draw(|frame| draw::draw(frame, &self.model, self.look))?;
+            let mut room = self.model.opened.room;
+            terminal.draw(|frame| room = draw::draw(frame, &self.model, self.look))?;
+            self.model.opened.room = room;
             if !is_there(TICK) {
                 return Ok(Exit::by_signal(nix::libc::SIGHUP));
             }
@@ -138,7 +143,9 @@ impl Screen {
         match news {
             News::Asking(source, at_ms) => _ = self.model.asked.insert(source, at_ms),
             News::Sample(sample) => self.model.see(sample),
-            News::Messages(number, seen) if number == self.opened => self.model.see_messages(seen),
+            News::Messages(number, seen, ahead) if number == self.opened => {
+                self.model.opened.see(seen, ahead);
+            }
             News::Closed(number, why) if number == self.opened => self.model.fail_to_open(why),
             News::Done(said) => {
                 self.model.busy = self.model.busy.saturating_sub(1);
@@ -157,8 +164,13 @@ impl Screen {
                 self.close();
                 let Some(url) = self.address(&url) else { return };
                 let (number, stop, told) = (self.opened, self.stop.clone(), self.told.clone());
-                std::thread::spawn(move || watch::open(&url, number, follows, &stop, &told));
+                let (sender, more) = channel();
+                self.more = Some(sender);
+                let opening = Opening { url, number, follows, stop, more };
+                std::thread::spawn(move || opening.show(&told));
             }
+            // A thread that has ended has shown all.
+            Wish::More => _ = self.more.as_ref().map(|more| more.send(())),
             Wish::Do(deed) => {
                 let Some(url) = self.address(deed.url()) else { return };
                 let told = self.told.clone();
@@ -171,6 +183,7 @@ impl Screen {
     fn close(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.stop = Arc::default();
+        self.more = None;
         self.opened += 1;
     }
 

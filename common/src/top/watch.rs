@@ -3,14 +3,16 @@
 //! channel; a slow middleware never holds up the screen.
 
 use super::Watched;
-use super::parts::{Deed, Sample};
+use super::parts::{Ahead, Deed, Listed, Sample};
 use crate::cli::confirm::messages;
 use crate::look::Filter;
-use crate::queue::{self, Connection, Position, QueueError, QueueStat, QueueUrl, Range, Seen};
+use crate::queue::{
+    self, Connection, Position, QueueError, QueueStat, QueueUrl, Range, Seen, View,
+};
 use crate::transfer::{End, Errand, Outcome, Report};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 /// A look takes at most one part in so many of the time.
@@ -21,15 +23,18 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const EVERY_MIN: Duration = Duration::from_millis(100);
 /// Messages told of at once.
 const BATCH: usize = 100;
-/// How many of the oldest messages are shown of a queue that is opened.
-pub(super) const OPENED: u64 = 500;
+/// How many messages of an opened queue are shown before more are asked for.
+const OPENED: usize = 500;
+/// How many of the last messages are shown of a queue that is followed.
+const FOLLOWED: u64 = 50;
 
 /// What the threads tell.
 pub(super) enum News {
     /// A middleware is asked, since so many milliseconds after the start.
     Asking(usize, u64),
     Sample(Sample),
-    Messages(u64, Vec<Seen>),
+    /// Messages of this opening, and what waits behind them.
+    Messages(u64, Vec<Seen>, Ahead),
     /// The queue of this opening cannot be shown, or no more.
     Closed(u64, String),
     Done(String),
@@ -68,14 +73,12 @@ pub(super) fn pause(every: Duration, cost: Duration) -> Duration {
     every.max(EVERY_MIN).max((cost * SHARE).min(PAUSE_MAX))
 }
 
-type Listed = Result<Vec<(String, QueueStat, bool)>, QueueError>;
-
 /// One look; after a failure the next begins with a new connection.
 pub(super) fn sample(
     connection: &mut Option<Box<dyn Connection>>,
     url: &QueueUrl,
     run: Option<&str>,
-) -> Listed {
+) -> Result<Vec<Listed>, QueueError> {
     let asked = match connection {
         Some(open) => list(open.as_mut(), url),
         None => match queue::connect(url) {
@@ -96,8 +99,11 @@ pub(super) fn sample(
     };
     let Some(open) = connection else { return Ok(Vec::new()) };
     let meant = stats.into_iter().filter(|stat| run.is_none() || stat.run.as_deref() == run);
-    let is_bounded = open.capabilities().bounded;
-    Ok(meant.map(|stat| (open.url_of(&stat.name), stat, is_bounded)).collect())
+    let can = open.capabilities();
+    let (is_bounded, counts_held) = (can.bounded, can.counts_held);
+    let listed =
+        |stat: QueueStat| Listed { url: open.url_of(&stat.name), stat, is_bounded, counts_held };
+    Ok(meant.map(listed).collect())
 }
 
 fn list(connection: &mut dyn Connection, url: &QueueUrl) -> Result<Vec<QueueStat>, QueueError> {
@@ -111,33 +117,59 @@ fn list(connection: &mut dyn Connection, url: &QueueUrl) -> Result<Vec<QueueStat
     }
 }
 
-/// Shows the messages of a queue, until told to stop.
-pub(super) fn open(
-    url: &QueueUrl,
-    number: u64,
-    follows: bool,
-    stop: &Arc<AtomicBool>,
-    news: &Sender<News>,
-) {
-    let range = match follows {
-        true => Range { at: Position::Last(OPENED / 10), until: None },
-        false => Range { at: Position::Start, until: Some(Position::End) },
-    };
-    let told = queue::view(url, &range).and_then(|mut view| {
-        let mut count = 0;
-        while !view.is_at_end() && !stop.load(Ordering::Relaxed) {
+/// The messages of an opened queue.
+pub(super) struct Opening {
+    pub(super) url: QueueUrl,
+    /// Which opening it is.
+    pub(super) number: u64,
+    /// Whether what comes is shown, from the last messages on.
+    pub(super) follows: bool,
+    pub(super) stop: Arc<AtomicBool>,
+    /// Says that more are wanted.
+    pub(super) more: Receiver<()>,
+}
+
+impl Opening {
+    /// Shows them, until told to stop.
+    pub(super) fn show(&self, news: &Sender<News>) {
+        let range = match self.follows {
+            true => Range { at: Position::Last(FOLLOWED), until: None },
+            false => Range { at: Position::Start, until: Some(Position::End) },
+        };
+        let told = queue::view(&self.url, &range);
+        if let Err(error) = told.and_then(|mut view| self.tell_all(view.as_mut(), news)) {
+            let failure = error.failure("look at", &self.url.without_query().to_string());
+            let _ = news.send(News::Closed(self.number, failure.to_string().replace('\n', " ")));
+        }
+    }
+
+    fn tell_all(&self, view: &mut dyn View, news: &Sender<News>) -> Result<(), QueueError> {
+        let mut wanted = OPENED;
+        while !view.is_at_end() && !self.stop.load(Ordering::Relaxed) {
             let mut seen = Vec::new();
-            view.next(BATCH, Duration::from_millis(200), &mut seen)?;
-            count += seen.len() as u64;
-            if news.send(News::Messages(number, seen)).is_err() || (!follows && count >= OPENED) {
+            let most = if self.follows { BATCH } else { wanted.min(BATCH) };
+            view.next(most, Duration::from_millis(200), &mut seen)?;
+            wanted = wanted.saturating_sub(seen.len());
+            let is_enough = !self.follows && wanted == 0;
+            let ahead = match is_enough && !view.is_at_end() {
+                false => Ahead::Nothing,
+                true => match view.left()? {
+                    Some(0) => Ahead::Nothing,
+                    left => left.map_or(Ahead::Many, Ahead::Some),
+                },
+            };
+            if news.send(News::Messages(self.number, seen, ahead)).is_err() {
                 break;
+            }
+            if is_enough {
+                // Whoever closes it drops the other end.
+                if self.more.recv().is_err() {
+                    break;
+                }
+                wanted = OPENED;
             }
         }
         Ok(())
-    });
-    if let Err(error) = told {
-        let failure = error.failure("look at", &url.without_query().to_string());
-        let _ = news.send(News::Closed(number, failure.to_string().replace('\n', " ")));
     }
 }
 

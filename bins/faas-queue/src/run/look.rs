@@ -33,7 +33,8 @@ pub fn tail(flags: &Tail) -> Outcome {
     let until = flags.until.as_deref().map(position);
     let range = Range { at: position(&flags.at), until };
     let url = flags.url.as_deref().unwrap_or_default();
-    show(url, &range, &flags.look, |look| Look { count, timeout, ..look })
+    let keeps_on = range.until.is_none();
+    show(url, &range, &flags.look, |look| Look { count, timeout, keeps_on, ..look })
 }
 
 /// A position as it was written, now.
@@ -83,5 +84,6 @@ fn plain(url: &str, flags: &LookFlags) -> Result<Look, Failure> {
     let filter = Filter::new(flags.grep.as_deref(), flags.pick.as_deref(), flags.jq.as_deref())?;
     let template = flags.template.as_deref().map(Template::new).transpose()?;
     let printer = Printer::new(flags.output, template, flags.exact);
-    Ok(Look { filter, printer, count: None, timeout: None, url: url.to_owned() })
+    let url = url.to_owned();
+    Ok(Look { filter, printer, count: None, timeout: None, keeps_on: false, url })
 }
