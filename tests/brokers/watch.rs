@@ -180,7 +180,7 @@ fn a_screen_does_what_keys_say() {
         let run = place.sandbox.run();
         let command =
             format!("faas-queue top --every 200ms {0}/{run}-q {0}/{run}-q.dead", place.url);
-        let screen = Screen::start(&place.sandbox, (80, 24), &command);
+        let screen = Screen::start(&place.sandbox, (80, 24), &format!("NO_COLOR= {command}"));
         screen.shows("2 queues, 3 waiting, by name");
         assert!(screen.tmux(&["capture-pane", "-e", "-p"]).contains("\u{1b}[1m\u{1b}[38;5;6m"));
         screen.press(&["r"]);
@@ -189,14 +189,15 @@ fn a_screen_does_what_keys_say() {
         screen.shows("again?");
         screen.press(&["y"]);
         screen.shows("3 messages redriven");
+        let is_there = |line: &str| line.contains("-q ") && line.contains("   3 ");
+        place.until("they are back", || screen.now().lines().any(is_there));
         screen.press(&["G", "P"]);
         screen.shows("Remove 3 messages");
         screen.press(&["y"]);
         screen.shows("3 messages removed");
         screen.shows("2 queues, 0 waiting");
         screen.press(&["q"]);
-        let pale = format!("NO_COLOR=1 {command}");
-        let screen = Screen::start(&place.sandbox, (81, 24), &pale);
+        let screen = Screen::start(&place.sandbox, (81, 24), &command);
         screen.shows("2 queues");
         let seen = screen.tmux(&["capture-pane", "-e", "-p"]);
         assert!(seen.contains("\u{1b}[1m") && !seen.contains("[38;5;6m"), "{seen}");

@@ -232,9 +232,9 @@ pub fn files() -> Vec<PathBuf> {
 
 /// The file of the user.
 pub fn user_file() -> Option<PathBuf> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
-    let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let base = base.filter(|path| path.is_absolute()).or_else(home)?;
+    // A relative one would mean another file wherever a tool is started.
+    let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = named("XDG_CONFIG_HOME").or_else(|| Some(named("HOME")?.join(".config")))?;
     Some(base.join("faas-tools").join("config.toml"))
 }
 

@@ -6,6 +6,9 @@ use crate::exit::Exit;
 use crate::jq::{self, Program, Val};
 use regex::bytes::Regex;
 
+/// Values that jq may make of one message; some programs never end.
+const VIEWS_MAX: usize = 10_000;
+
 /// Picks messages by what is in them, and changes them with jq.
 #[derive(Default)]
 pub struct Filter {
@@ -21,7 +24,14 @@ impl Filter {
     /// # Errors
     /// One of them is not understood.
     pub fn new(grep: Option<&str>, pick: Option<&str>, jq: Option<&str>) -> Result<Self> {
-        let bad = |flag: &str, why: String| Failure::new(Exit::Usage, "read", flag, why);
+        let bad = |flag: &str, why: String| {
+            let cure = match flag {
+                "--grep" => "--grep 'order-[0-9]+'",
+                "--where" => "--where '.data.total > 10'",
+                _ => "--jq '.data.fixed = true'",
+            };
+            Failure::new(Exit::Usage, "read", flag, why).cure(cure)
+        };
         let program = |flag: &str, text: Option<&str>| {
             let compiled = text.map(Program::compile).transpose();
             compiled.map_err(|why| bad(flag, why))
@@ -32,6 +42,11 @@ impl Filter {
             bad("--grep", last.trim_start_matches("error: ").to_owned())
         })?;
         Ok(Self { grep, pick: program("--where", pick)?, jq: program("--jq", jq)? })
+    }
+
+    /// Whether only some events are meant.
+    pub fn is_picky(&self) -> bool {
+        self.grep.is_some() || self.pick.is_some()
     }
 
     /// Whether an event is meant.
@@ -58,7 +73,12 @@ impl Filter {
     pub fn views(&self, event: &Event) -> std::result::Result<Option<Vec<String>>, String> {
         let Some(program) = &self.jq else { return Ok(None) };
         let outputs = program.run(value_of(event)?, Val::Null);
-        outputs.map(|output| output.map(|value| value.to_string())).collect::<Result_>().map(Some)
+        let outputs = outputs.map(|output| output.map(|value| value.to_string()));
+        let views = outputs.take(VIEWS_MAX + 1).collect::<Result_>()?;
+        match views.len() > VIEWS_MAX {
+            true => Err(format!("jq makes more than {VIEWS_MAX} values of it")),
+            false => Ok(Some(views)),
+        }
     }
 
     /// The event that jq makes of one: the same id, the same place in its
@@ -142,6 +162,8 @@ mod tests {
         let body = String::from_utf8(body.load().expect("in memory").into_owned()).expect("text");
         assert_eq!(body, r#"{"n":12345678901234567890,"x":1.0,"fixed":true}"#);
         assert_eq!(made.id, "i-1");
+        let endless = filter(None, None, Some("repeat(1)"));
+        assert!(endless.views(&event("1")).is_err());
         for bad in ["empty", ".data", "., .", "del(.specversion)", "del(.id)"] {
             let remade = filter(None, None, Some(bad)).remade(event("1"));
             assert!(remade.is_err(), "{bad}");

@@ -2,6 +2,7 @@
 //! a queue without taking from it.
 
 mod filter;
+mod numbers;
 mod printer;
 mod show;
 mod template;

@@ -5,8 +5,8 @@ use crate::event::{Event, Show, print_envelope};
 use crate::exit::Exit;
 use crate::queue::Seen;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment};
+use minijinja::value::{Serde, Value, ValueKind};
+use minijinja::{AutoEscape, Environment, ErrorKind, escape_formatter};
 
 const NAME: &str = "-f";
 
@@ -21,6 +21,16 @@ impl Template {
     pub fn new(text: &str) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_formatter(|out, state, value| match value.kind() {
+            ValueKind::Map | ValueKind::Seq | ValueKind::None => {
+                let json = serde_json::to_string(value);
+                let failed = |error: serde_json::Error| {
+                    minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())
+                };
+                out.write_str(&json.map_err(failed)?).map_err(minijinja::Error::from)
+            }
+            _ => escape_formatter(out, state, value),
+        });
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
             environment.set_syntax(syntax);
         }
@@ -54,6 +64,7 @@ fn values_of(event: &Event) -> std::result::Result<Value, String> {
     let mut line = Vec::new();
     print_envelope(event, Show { control: true, ..Show::default() }, &mut line)
         .map_err(|error| format!("its body cannot be read: {error}"))?;
+    let line = super::numbers::kept(&line);
     let values: serde_json::Value =
         serde_json::from_slice(&line).map_err(|error| error.to_string())?;
     Ok(Value::from(Serde(values)))
@@ -95,7 +106,19 @@ mod tests {
             (r"{{id}} {{data.a[1]}}\n", json, r#"{"a":[1,2]}"#, "i 2\n"),
             ("{{data}}", "text/plain", "<&\"", "<&\""),
             (r"{{place}}\t{{size}}", json, "12", "0/7\t2"),
-            ("{{data | tojson}}", json, r#"{"b":1}"#, r#"{"b": 1}"#),
+            (
+                "{{data}} {{data.b}}",
+                json,
+                r#"{"b":[1,null,"x"]}"#,
+                r#"{"b":[1,null,"x"]} [1,null,"x"]"#,
+            ),
+            ("{{data.n}} {{data.t}}", json, r#"{"n":null,"t":true}"#, "null true"),
+            (
+                "{{data[0]}} {{data[1]}}",
+                json,
+                "[12345678901234567890123,1e400]",
+                "12345678901234567890123 1e400",
+            ),
             (r"\\n", json, "1", r"\n"),
             ("{{sent}}", json, "1", "1970-01-01T00:00:00Z"),
             ("{{nothing}}.", json, "1", "."),

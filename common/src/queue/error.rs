@@ -97,6 +97,17 @@ pub enum QueueError {
 }
 
 impl QueueError {
+    /// The same of one message.
+    #[must_use]
+    pub fn of_message(self, id: &str) -> Self {
+        match self {
+            Self::Refused { what, alternative } => {
+                Self::Refused { what: format!("message {id}: {what}"), alternative }
+            }
+            other => other,
+        }
+    }
+
     /// Wraps a failed system call.
     pub fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, source }

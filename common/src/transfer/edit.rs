@@ -33,9 +33,10 @@ impl Edit {
             let (name, value) = header
                 .split_once('=')
                 .ok_or_else(|| bad("it is not NAME=VALUE".to_owned()).cure("-H region=eu"))?;
-            check_name(name).map_err(|error| bad(error.to_string()))?;
+            check_name(name).map_err(|error| bad(error.to_string()).cure("-H region=eu"))?;
             if name.starts_with(CONTROL_PREFIX) {
-                return Err(bad(format!("names that begin with {CONTROL_PREFIX} are ours")));
+                let why = format!("names that begin with {CONTROL_PREFIX} are ours");
+                return Err(bad(why).cure(format!("-H my{name}=...")));
             }
             if OURS.contains(&name) {
                 return Err(bad(format!("`{name}` is said otherwise")).cure("--id, or stdin"));

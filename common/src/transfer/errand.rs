@@ -1,12 +1,14 @@
 //! Messages of one queue that go to another, or away: those that are there
 //! when it begins.
 
-use super::{Mover, Report, Transfer, Until};
+use super::{End, Mover, Report, Transfer, Until};
 use crate::cli::log::Log;
 use crate::error::{Failure, Result};
 use crate::look::Filter;
 use crate::poll::Poller;
-use crate::queue::{self, Connection, Desk, Key, Port, Position, QueueError, QueueId, QueueUrl};
+use crate::queue::{
+    self, Connection, Desk, Key, Port, Position, QueueError, QueueId, QueueStat, QueueUrl, Range,
+};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,6 +36,9 @@ pub struct Outcome {
     pub report: Report,
     /// Messages that could not be moved, and stay.
     pub failed: u64,
+    /// Messages that were there when it began and could not be had: others
+    /// took them.
+    pub missed: u64,
 }
 
 impl Errand {
@@ -43,10 +48,47 @@ impl Errand {
     /// # Errors
     /// There is no such queue, or its middleware cannot be reached.
     pub fn depth(&self) -> Result<u64> {
-        let failed = |error: QueueError| error.failure("look at", &self.from.to_string());
+        self.stat().map(|stat| stat.depth + stat.held)
+    }
+
+    /// The queue that messages are taken from.
+    ///
+    /// # Errors
+    /// As [`Self::depth`].
+    pub fn stat(&self) -> Result<QueueStat> {
         let stat = queue::connect(&self.from).and_then(|mut open| open.stat(self.from.name()));
-        let stat = stat.map_err(failed)?;
-        Ok(stat.depth + stat.held)
+        stat.map_err(|error| error.failure("look at", &self.from.to_string()))
+    }
+
+    /// Whether it could be done: there is a queue to send to.
+    ///
+    /// # Errors
+    /// There is none, or its middleware cannot be reached.
+    pub fn check_target(&self) -> Result<()> {
+        let Some(to) = &self.to else { return Ok(()) };
+        let stat = queue::connect(to).and_then(|mut open| open.stat(to.name()));
+        stat.map(drop).map_err(|error| error.failure("open", &to.to_string()))
+    }
+
+    /// How many are meant of so many, as far as that can be told without
+    /// taking them.
+    ///
+    /// # Errors
+    /// The queue cannot be looked at.
+    pub fn count_meant(&self, depth: u64) -> Result<u64> {
+        let most = self.count.map_or(depth, |count| count.min(depth));
+        if !self.filter.is_picky() {
+            return Ok(most);
+        }
+        let failed = |error: QueueError| error.failure("look at", &self.from.to_string());
+        let range = Range { at: Position::Start, until: Some(Position::End) };
+        let mut view = queue::view(&self.from, &range).map_err(failed)?;
+        let mut meant = 0;
+        let looked = queue::look_through(view.as_mut(), |seen| {
+            meant += u64::from(self.filter.picks(&seen.event).unwrap_or(false));
+        });
+        looked.map_err(failed)?;
+        Ok(most.min(meant))
     }
 
     /// Does it; `arrived` is told how many have arrived, `tell` what could not
@@ -63,7 +105,7 @@ impl Errand {
         let depth = self.depth()?;
         let there = self.there()?;
         let (mut transfer, to) = self.transfer(depth, quiet)?;
-        let (filter, strips) = (self.filter, self.strips);
+        let (filter, strips, count) = (self.filter, self.strips, self.count);
         let mut mover = Mover { filter, to, strips, there, tell, failed: 0 };
         let report = transfer.run(
             |taken| mover.step(taken),
@@ -72,7 +114,12 @@ impl Errand {
                 Ok(())
             },
         )?;
-        Ok(Outcome { report, failed: mover.failed })
+        // Who has as many as were wanted misses none.
+        let is_enough = count.is_some_and(|count| report.moved >= count);
+        let is_over = matches!(report.end, End::Done | End::TimedOut);
+        let wanted = if is_enough || !is_over { 0 } else { depth };
+        let missed = wanted.saturating_sub(report.looked);
+        Ok(Outcome { report, failed: mover.failed, missed })
     }
 
     /// Source and id of what has arrived already.

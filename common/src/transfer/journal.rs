@@ -76,7 +76,8 @@ impl CopyJournal {
         let record = match std::fs::read(path) {
             Ok(text) => {
                 let record: Record = serde_json::from_slice(&text)
-                    .map_err(|error| fail(format!("it is no note of a copy: {error}")))?;
+                    .map_err(|error| fail(format!("it is no note of a copy: {error}")))
+                    .map_err(|failure| failure.cure("another file; that one stays as it is"))?;
                 if record.origin != origin {
                     let Origin { from, to } = &record.origin;
                     return Err(fail(format!("it is of a copy from {from} to {to}"))

@@ -63,6 +63,8 @@ pub struct Report {
     pub bad: u64,
     /// Messages that were not settled.
     pub kept: u64,
+    /// Messages that were taken, whatever became of them.
+    pub looked: u64,
     /// What ended it.
     pub end: End,
 }
@@ -177,7 +179,7 @@ impl Transfer {
                 .add(window, WINDOW, Interest::Read)
                 .map_err(|error| Failure::io("wait for", "ends of invocations", &error))?;
         }
-        let mut report = Report { moved: 0, bad: 0, kept: 0, end: End::Done };
+        let mut report = Report { moved: 0, bad: 0, kept: 0, looked: 0, end: End::Done };
         let mut state = State {
             last: Instant::now(),
             taken: 0,
@@ -297,6 +299,7 @@ impl Transfer {
                 state.taken -= u64::from(!good);
             }
             let size = outputs.iter().map(|(_, event)| event.body_len()).sum();
+            let id = outputs.first().map(|(_, event)| event.id.clone()).unwrap_or_default();
             let taken = Some(receipt).filter(|_| !is_kept);
             match self.desk.hand_over(Handoff { taken, outputs })? {
                 Handed::Done => state.push(None, good, 0),
@@ -305,7 +308,7 @@ impl Transfer {
                     state.waits_for = Some(ticket);
                 }
                 Handed::Sent(ticket) => state.push(Some(ticket), good, size),
-                Handed::Refused(error) => return Err(Fault::Queue(error)),
+                Handed::Refused(error) => return Err(Fault::Queue(error.of_message(&id))),
             }
         }
         arrived(state, report, moved)?;
@@ -343,6 +346,7 @@ impl Transfer {
         }
         state.batch.extend(taken);
         state.taken += state.batch.len() as u64;
+        report.looked += state.batch.len() as u64;
         state.looked += state.batch.len() as u64;
         if !state.batch.is_empty() {
             return Ok(true);

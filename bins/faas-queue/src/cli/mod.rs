@@ -143,6 +143,7 @@ pub struct Stat {
 /// Flags of `put`.
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("output", |arg| arg.hide(true)),
     after_help = "Examples:\n  seq 3 | faas-queue put mq:/jobs\n  faas-queue put -i raw mq:/images < photo.jpg\n  echo 7 | faas-queue put --id order-7 --key ann -H region=eu mq:/jobs"
 )]
 pub struct Put {
@@ -178,6 +179,7 @@ pub struct Put {
 /// Flags of `get`.
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("input", |arg| arg.hide(true)), mut_arg("max_line", |arg| arg.hide(true)),
     after_help = "A message is settled only after it was written. A line in a pipe counts as written,\neven if its reader ends before it reads it.\n\nExamples:\n  faas-queue get mq:/done\n  faas-queue get -n 100 -o json mq:/done | jq .data\n  faas-queue get --timeout 0 -o lines mq:/done\n  faas-queue get --hold 1m mq:/jobs"
 )]
 pub struct Get {

@@ -233,7 +233,7 @@ fn put(flags: &Put) -> Outcome {
         Trigger::new(Destination::Queue(to), &flags.dead, Progress::to(None)?).editing(edit);
     let report = trigger.run(transfer)?;
     if matches!(report.end, transfer::End::TimedOut | transfer::End::GaveUp) {
-        let reason = format!("no room after {} messages", report.moved);
+        let reason = format!("no room after {}", messages(report.moved));
         let failure = Failure::new(Exit::TryAgain, "put into", &flags.url, reason);
         return Err(failure.cure(format!("faas-queue get --timeout 0 {}", flags.url)));
     }

@@ -1,7 +1,7 @@
 //! The verbs that take messages elsewhere, or away.
 
 use super::look::position;
-use super::{Outcome, connect, desk};
+use super::{connect, desk};
 use crate::cli::moving::{Cp, Mv, Pick, Purge, Redrive};
 use faas_common::cli::confirm::{confirm, messages};
 use faas_common::cli::log::Log;
@@ -12,7 +12,7 @@ use faas_common::exit::Exit;
 use faas_common::look::Filter;
 use faas_common::queue::{self, Desk, Port, QueueError, QueueId, QueueUrl, Range};
 use faas_common::transfer::{
-    Copier, CopyJournal, End, Errand, Origin, Report, Transfer, Until, Viewed,
+    Copier, CopyJournal, End, Errand, Origin, Outcome, Report, Transfer, Until, Viewed,
 };
 use std::cell::RefCell;
 
@@ -38,7 +38,7 @@ impl Deed {
     }
 }
 
-pub fn mv(flags: &Mv) -> Outcome {
+pub fn mv(flags: &Mv) -> super::Outcome {
     let (from, to) = (named_queue(&flags.from)?, named_queue(&flags.to)?);
     refuse_same(&from, &to, "move")?;
     let mut task = Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), Deed::Move)?;
@@ -46,7 +46,7 @@ pub fn mv(flags: &Mv) -> Outcome {
     task.run()
 }
 
-pub fn redrive(flags: &Redrive) -> Outcome {
+pub fn redrive(flags: &Redrive) -> super::Outcome {
     let from = named_queue(&flags.from)?;
     let to = match &flags.to {
         Some(to) => named_queue(to)?,
@@ -62,14 +62,15 @@ pub fn redrive(flags: &Redrive) -> Outcome {
     Task::new(from, Some(to), &flags.pick, flags.jq.as_deref(), Deed::Redrive)?.run()
 }
 
-pub fn purge(flags: &Purge) -> Outcome {
+pub fn purge(flags: &Purge) -> super::Outcome {
     let from = named_queue(&flags.url)?;
     let task = Task::new(from, None, &flags.pick, None, Deed::Remove)?;
     let depth = task.errand.depth()?;
-    if depth > 0 && !flags.pick.dry_run {
-        let most = flags.pick.count.map_or(depth, |count| count.min(depth));
-        let some = if is_picky(&flags.pick) { "those meant of " } else { "" };
-        let what = format!("{some}{}", messages(most));
+    if depth > 0 && !flags.pick.dry_run && !flags.yes {
+        let what = match is_picky(&flags.pick) && !can_be_looked_at(&task.errand.from) {
+            true => format!("those meant of {}", messages(depth)),
+            false => messages(task.errand.count_meant(depth)?),
+        };
         if !confirm("purge", &flags.url, &what, flags.yes)? {
             return Ok(Exit::SomeFailed);
         }
@@ -77,7 +78,7 @@ pub fn purge(flags: &Purge) -> Outcome {
     task.run()
 }
 
-pub fn cp(flags: &Cp) -> Outcome {
+pub fn cp(flags: &Cp) -> super::Outcome {
     let (from, to) = (named_queue(&flags.from)?, named_queue(&flags.to)?);
     refuse_same(&from, &to, "copy")?;
     let pick = &flags.pick;
@@ -91,7 +92,8 @@ pub fn cp(flags: &Cp) -> Outcome {
     let total = total_of(&mut viewed, pick);
     let (mut desk, poller) = desk()?;
     let from = Port { connection: desk.add(Box::new(viewed)), queue: QueueId(0) };
-    let target = if pick.dry_run { None } else { Some(open_target(&to, &mut desk)?) };
+    // Also of a queue that is only looked at it must be there.
+    let target = Some(open_target(&to, &mut desk)?).filter(|_| !pick.dry_run);
     let doing = if is_picky(pick) { "looked at" } else { "copied" };
     let meter = Meter::new(doing, total, pick.quiet);
     let until = Until { count: pick.count, ..Until::default() };
@@ -209,14 +211,20 @@ impl<'a> Task<'a> {
         Ok(Self { errand, pick, deed })
     }
 
-    fn run(self) -> Outcome {
+    fn run(self) -> super::Outcome {
         let Self { errand, pick, deed } = self;
         let done = deed.done();
         let mut log = Log::new("faas-queue", pick.quiet);
-        let (depth, from) = (errand.depth()?, errand.from.to_string());
+        let (stat, from) = (errand.stat()?, errand.from.to_string());
+        let depth = stat.depth + stat.held;
         if pick.dry_run {
-            let most = count_meant(&errand, pick, depth)?;
-            log.line(&format!("{} would be {done}", messages(most)));
+            errand.check_target()?;
+            let most = messages(errand.count_meant(depth)?);
+            let held = match (stat.readers, stat.held) {
+                (0, _) | (_, 0) => String::new(),
+                (_, held) => format!(", unless readers finish the {held} that they hold"),
+            };
+            log.line(&format!("{most} would be {done}{held}"));
             return Ok(Exit::Done);
         }
         if depth == 0 {
@@ -229,16 +237,24 @@ impl<'a> Task<'a> {
         let meter = Meter::new(done, Some(total), pick.quiet);
         let mut told = Log::new("faas-queue", false);
         let tell = Box::new(move |failure: &Failure| told.failure(failure));
-        let outcome = errand.run(pick.quiet, tell, |arrived| meter.set(arrived));
+        let mut count = 0;
+        let outcome = errand.run(pick.quiet, tell, |arrived| {
+            meter.set(arrived);
+            count = arrived;
+        });
         meter.end();
+        if outcome.is_err() && count > 0 {
+            log.line(&format!("{} {done} before that", messages(count)));
+        }
         let outcome = outcome?;
-        log.line(&said(&outcome.report, done, outcome.failed));
+        log.line(&said(&outcome, done));
         let exit = match outcome.report.end {
             // All that is there was taken.
             End::TimedOut => Exit::Done,
             End::GaveUp => {
                 let reason = "the middleware did not say whether the last of them arrived";
-                return Err(Failure::new(Exit::TryAgain, "move from", from, reason));
+                let failure = Failure::new(Exit::TryAgain, "move from", from, reason);
+                return Err(failure.cure("the same again, with --resume -1h"));
             }
             _ => outcome.report.exit(),
         };
@@ -246,35 +262,14 @@ impl<'a> Task<'a> {
     }
 }
 
-/// How many are meant, as far as that can be told without taking them.
-fn count_meant(errand: &Errand, pick: &Pick, depth: u64) -> Result<u64, Failure> {
-    let most = pick.count.unwrap_or(u64::MAX);
-    if !is_picky(pick) {
-        return Ok(depth.min(most));
-    }
-    let url = errand.from.to_string();
-    let range = Range { at: queue::Position::Start, until: Some(queue::Position::End) };
-    let failed = |error: queue::QueueError| error.failure("look at", &url);
-    let mut view = queue::view(&errand.from, &range).map_err(failed)?;
-    let mut meant = 0;
-    let looked = queue::look_through(view.as_mut(), |seen| {
-        meant += u64::from(errand.filter.picks(&seen.event).unwrap_or(false));
-    });
-    looked.map_err(failed)?;
-    Ok(meant.min(most).min(depth))
-}
-
 /// `12 messages moved, 3 left`.
-fn said(report: &Report, done: &str, failed: u64) -> String {
-    let left = match report.kept {
-        0 => String::new(),
-        kept => format!(", {kept} left"),
-    };
-    let failures = match failed {
-        0 => String::new(),
-        failed => format!(", {failed} of them for a failure"),
-    };
-    format!("{} {done}{left}{failures}", messages(report.moved))
+fn said(outcome: &Outcome, done: &str) -> String {
+    let some = |count: u64, text: String| if count == 0 { String::new() } else { text };
+    let Outcome { report: Report { moved, kept, .. }, failed, missed } = outcome;
+    let left = some(*kept, format!(", {kept} left"));
+    let failures = some(*failed, format!(", {failed} of them for a failure"));
+    let others = some(*missed, format!(", {missed} held or taken by other readers"));
+    format!("{} {done}{left}{failures}{others}", messages(*moved))
 }
 
 fn refuse_same(from: &QueueUrl, to: &QueueUrl, action: &str) -> Result<(), Failure> {

@@ -3,11 +3,12 @@
 use super::{Outcome, connect};
 use crate::cli::profile::{Add, List, Profile, ProfileVerb, Remove, Test};
 use faas_common::cli::log::Log;
-use faas_common::cli::shared::{queue_url, via, without_password};
+use faas_common::cli::shared::{queue_url, without_password};
 use faas_common::cli::table;
 use faas_common::config::{self, Config, ConfigError, Secret};
 use faas_common::error::Failure;
 use faas_common::exit::Exit;
+use faas_common::queue::QueueUrl;
 use faas_common::units::show_duration;
 use serde_json::json;
 use std::io::BufRead;
@@ -32,13 +33,22 @@ fn add(flags: &Add) -> Outcome {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     if flags.name.is_empty() || !flags.name.bytes().all(fits) {
         let reason = "a name has letters, digits, - and _";
-        return Err(Failure::new(Exit::Usage, "add", &flags.name, reason));
+        return Err(Failure::new(Exit::Usage, "add", &flags.name, reason).cure("prod-eu"));
     }
     if flags.url.starts_with('@') {
         let reason = "a profile is of a server, not of a profile";
-        return Err(Failure::new(Exit::Usage, "add", &flags.name, reason));
+        return Err(Failure::new(Exit::Usage, "add", &flags.name, reason).cure("its URL"));
     }
-    via(Some(&flags.url))?;
+    let url = queue_url(&flags.url)?;
+    if url == QueueUrl::Pipe || !url.name().is_empty() {
+        let reason = format!("{} is a queue, and a profile is of a server", flags.url);
+        let failure = Failure::new(Exit::Usage, "add", &flags.name, reason);
+        return Err(failure.cure(format!(
+            "{}, and @{}/QUEUE later",
+            url.with_name(""),
+            flags.name
+        )));
+    }
     let path = match flags.here {
         true => PathBuf::from("faas.toml"),
         false => config::user_file().ok_or_else(|| {
@@ -70,7 +80,8 @@ fn secret(flags: &Add) -> Result<Option<Secret>, Failure> {
         let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         if words.is_empty() {
             let reason = "the command has no words";
-            return Err(Failure::new(Exit::Usage, "add", &flags.name, reason));
+            let failure = Failure::new(Exit::Usage, "add", &flags.name, reason);
+            return Err(failure.cure("--password-command 'pass show redis'"));
         }
         return Ok(Some(Secret::Command(words)));
     }

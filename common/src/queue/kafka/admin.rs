@@ -373,7 +373,7 @@ fn check_demands(spec: &QueueSpec) -> Result<(), QueueError> {
         return refuse("a topic has no capacity", "--max-in-flight at the trigger, or mq:/NAME");
     }
     if spec.when_full.is_some_and(|when_full| when_full != WhenFull::Block) {
-        return refuse("a topic is never full", "no such demand, or mem:/NAME");
+        return refuse("a topic is never full", "no --when-full, or redis://HOST/0/NAME");
     }
     if spec.order == Some(Order::Lifo) {
         return refuse("a topic is read in the order it was written", "fifo");

@@ -28,6 +28,9 @@ const LAST_MAX: Duration = Duration::from_secs(10);
 /// How long the oldest message may take to come.
 const OLDEST_MAX: Duration = Duration::from_secs(3);
 
+/// A place that no log comes to.
+const NOWHERE: i64 = i64::MAX - 1;
+
 /// A look at a topic.
 pub(super) struct KafkaView {
     consumer: Option<BaseConsumer<Context>>,
@@ -83,10 +86,13 @@ impl KafkaView {
         }
         let map = Map { consumer: &consumer, name, all: &all };
         let mut begin = map.offsets(&range.at).map_err(failed)??;
+        if matches!(range.at, Position::Behind(_)) {
+            map.check(&begin).map_err(failed)??;
+        }
         map.clamp(&mut begin).map_err(failed)?;
         let placed = |partition: &i32| {
             // A partition that is not looked at is never come to.
-            let offset = begin.get(partition).map_or(i64::MAX - 1, |offset| offset - 1);
+            let offset = begin.get(partition).map_or(NOWHERE, |offset| offset - 1);
             (partition.unsigned_abs(), offset.to_string())
         };
         let began_behind = all.iter().map(placed).collect();
@@ -311,6 +317,22 @@ impl Map<'_> {
                 offsets
             }
         }))
+    }
+
+    /// A place that was noted is in the log, or was: what is beyond the end was
+    /// noted of a topic that had this name before.
+    fn check(&self, offsets: &Offsets) -> KafkaResult<Result<(), QueueError>> {
+        let ends = offsets_at(self.consumer, self.name, self.all, Offset::End)?;
+        let is_beyond = |(partition, offset): (&i32, &i64)| {
+            *offset < NOWHERE && ends.get(partition).is_none_or(|end| offset > end)
+        };
+        Ok(match offsets.iter().any(is_beyond) {
+            false => Ok(()),
+            true => Err(QueueError::Refused {
+                what: "the topic ends before the place that was noted: it was made anew".to_owned(),
+                alternative: "another file, to copy it from its start".to_owned(),
+            }),
+        })
     }
 
     /// Keeps offsets to those that there are: librdkafka would begin elsewhere.

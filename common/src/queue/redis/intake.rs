@@ -91,7 +91,7 @@ impl RedisConnection {
     }
 
     fn is_adopting(&self, id: QueueId) -> bool {
-        self.main.expects().any(|expect| matches!(expect, Expect::Adopt(held) if *held == id))
+        self.main.expects().any(|expect| matches!(expect, Expect::Adopt(held, _) if *held == id))
     }
 
     /// Whether it is not known yet if there is something to take.
@@ -241,11 +241,14 @@ impl RedisConnection {
         let (group, most) = (self.settings.group.clone(), self.queue(id).wants.min(READ_MAX));
         let mut adopt = scripts::ADOPT.call(&[&self.queue(id).stream]);
         adopt.arg(group).arg(&self.name).arg(lease_ms).arg(most);
-        self.main.send(&adopt, Expect::Adopt(id));
+        self.main.send(&adopt, Expect::Adopt(id, most));
     }
 
-    pub(super) fn on_adopt(&mut self, id: QueueId, value: Value) {
-        for entry in items(value) {
+    /// What they left, of which so many were asked for; there may be more.
+    pub(super) fn on_adopt(&mut self, id: QueueId, most: usize, value: Value) {
+        let entries = items(value);
+        self.queue(id).adopted = entries.len() < most;
+        for entry in entries {
             let mut entry = items(entry).into_iter();
             let (Some(number), Some(count), Some(fields)) =
                 (entry.next(), entry.next(), entry.next())

@@ -94,7 +94,7 @@ enum Expect {
     /// What we were given of this queue, with answers that got lost.
     Own(QueueId),
     /// What dead readers of this queue left.
-    Adopt(QueueId),
+    Adopt(QueueId, usize),
     /// That leases were renewed.
     Keep,
     /// Whether this queue is there.

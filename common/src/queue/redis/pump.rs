@@ -207,7 +207,7 @@ impl RedisConnection {
             Expect::Read(queues, most) => self.on_read(&queues, most, value),
             Expect::Wait(queues, most) => self.on_wait(&queues, most, value),
             Expect::Own(queue) => self.on_own(queue, value),
-            Expect::Adopt(queue) => self.on_adopt(queue, value),
+            Expect::Adopt(queue, most) => self.on_adopt(queue, most, value),
             Expect::There(queue) => self.on_there(queue, text(value) != "0"),
         }
     }
