@@ -363,6 +363,8 @@ fn who_looks_at_messages_puts_them_back() {
     for place in places() {
         place.ok("faas-queue new --order fifo $U/$R-q; seq 5 | faas-queue put $U/$R-q");
         assert_eq!(place.ok("faas-queue get -n2 --nack -o lines $U/$R-q"), "1\n2\n");
+        let state = place.ok("faas-queue stat -o json $U/$R-q | jq -c '[.depth, .held // 0]'");
+        assert_eq!(state, "[5,0]\n", "what was put back waits");
         assert_eq!(place.ok("faas-queue get -n2 --hold 500ms -o lines $U/$R-q"), "1\n2\n");
         // A reader that closes its end takes one line, and the others stay.
         assert_eq!(place.ok("faas-queue get -n1 -o lines $U/$R-q | head -n1"), "1\n");
@@ -414,6 +416,78 @@ fn rows_for_a_pipe_and_round_trips() {
         assert_eq!(pings, "20\ntrue\n");
         assert!(!place.ok("faas-queue ls -o json $U").contains("faas-ping"));
         place.ok("faas-queue rm --yes $U/$R-q");
+    }
+}
+
+/// A password is where somebody says, never in the file unless told, and never
+/// printed; a file beside the work says which server is meant.
+#[test]
+fn passwords_come_from_where_they_are() {
+    let redis = Redis::with(&["--requirepass", "sesame"]);
+    let place = Place::new(&redis.url());
+    let out = place.sh(r#"export XDG_CONFIG_HOME=$PWD/config SECRET=sesame
+        echo sesame > secret; H=${U#redis://}
+        faas-queue profile add e $U --password-env SECRET
+        faas-queue profile add f $U --password-file secret
+        echo sesame | faas-queue profile add p $U --password-plain --here
+        grep -c sesame config/faas-tools/config.toml faas.toml; stat -c %a faas.toml
+        for name in e f p; do faas-queue profile test $name | cut -d ' ' -f 1-4; done
+        SECRET=x faas-queue ls @e; echo $?; rm secret; faas-queue ls @f; echo $?
+        faas-queue profile ls -o json | jq -r '[.profile, .password] | join(" ")'
+        faas-queue new @e/jobs
+        printf 'middleware = "@e"
+%s
+' "$(cat faas.toml)" > faas.toml
+        faas-queue ls | grep -c /0/jobs; faas-queue top -n 1 -o json | jq .depth
+        faas-queue profile rm p; grep -c sesame faas.toml; faas-queue rm @e/jobs
+        HOME= XDG_CONFIG_HOME= faas-queue profile add x $U; echo $?; ls -a | grep -c config"#);
+    let lines: Vec<&str> = out.stdout.lines().collect();
+    let wanted = [
+        "config/faas-tools/config.toml:0",
+        "faas.toml:1",
+        "600",
+        "@e is Redis Streams",
+        "@f is Redis Streams",
+        "@p is Redis Streams",
+        "77",
+        "77",
+        "e environment SECRET",
+    ];
+    assert_eq!(&lines[..wanted.len()], wanted, "{out:?}");
+    assert_eq!(&lines[wanted.len() + 2..], ["1", "0", "0", "2", "1"], "{out:?}");
+    assert!(!out.stderr.contains("sesame"), "{out:?}");
+}
+
+/// A thousand queues, all of them.
+#[test]
+fn a_thousand_queues_are_listed() {
+    let place = Place::new(&shared_redis());
+    let out = place.ok("all() { seq 1000 | sed \"s#.*#$U/$R-&#\"; }
+        all | xargs faas-queue new; echo 7 | faas-queue put $U/$R-1000
+        faas-queue ls -o json $U | jq -r --arg n $R 'select(.queue | contains($n)) | .depth' | sort | uniq -c
+        faas-queue top -n 1 -o json $U | grep -c $R; all | xargs faas-queue rm --yes
+        faas-queue ls $U | grep -c $R || true");
+    let words: Vec<&str> = out.split_whitespace().collect();
+    assert_eq!(words, ["999", "0", "1", "1", "1000", "0"], "{out}");
+}
+
+/// A copy on a terminal shows how far it is, with its rate and what is left,
+/// from any position of any queue.
+#[test]
+fn a_copy_shows_how_far_it_is() {
+    for place in places() {
+        place.ok("faas-queue new --order fifo $U/$R-a $U/$R-b; seq 900 | faas-queue put $U/$R-a");
+        for (at, total) in [("start", 900), ("-300", 300)] {
+            let copy = format!("faas-queue cp --at {at} $U/$R-a $U/$R-b");
+            let seen = place.ok(&format!("script -q -e -c \"{copy}\" /dev/null < /dev/null"));
+            let bar = format!("/{total} ");
+            assert!(
+                seen.contains(&bar) && seen.contains("/s ") && seen.contains(" left"),
+                "{seen:?}"
+            );
+            place.ok("faas-queue purge -q --yes $U/$R-b");
+        }
+        place.ok("faas-queue rm --yes $U/$R-a $U/$R-b");
     }
 }
 

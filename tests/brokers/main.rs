@@ -15,4 +15,5 @@ mod redis;
 mod redis_bad_input;
 mod redis_cluster;
 mod redis_faults;
+mod verbs;
 mod watch;

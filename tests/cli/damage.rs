@@ -58,7 +58,7 @@ fn a_journal_of_a_join() {
          faas-queue rm --yes --run $R"
     );
     let came = sandbox.sh(&script);
-    assert_eq!(came.stdout, "69\nkept\n[0,1]\n", "{came:?}");
+    assert_eq!(came.stdout, "69\nkept\n[1,0]\n", "{came:?}");
     assert!(came.stderr.contains("a record of its journal is damaged"), "{came:?}");
     assert_eq!(sandbox.left_behind(), Vec::<String>::new());
 }

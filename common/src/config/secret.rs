@@ -1,6 +1,7 @@
 //! Where a password is. It is read when it is needed, and never shown.
 
 use super::{ConfigError, in_file, text_of};
+use crate::error::plain_io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -100,7 +101,7 @@ impl Secret {
             Self::Env(name) => std::env::var(name)
                 .map_err(|_| failed("it is not set".to_owned(), &format!("export {name}=...")))?,
             Self::File(path) => std::fs::read_to_string(at_home(path))
-                .map_err(|error| failed(error.to_string(), "a file you can read"))?,
+                .map_err(|error| failed(plain_io(&error), "a file you can read"))?,
             Self::Command(argv) => {
                 let (program, rest) =
                     argv.split_first().map_or(("", argv.as_slice()), |(p, r)| (p, r));
@@ -109,7 +110,7 @@ impl Secret {
                     .stdin(Stdio::inherit())
                     .stderr(Stdio::inherit())
                     .output()
-                    .map_err(|error| failed(error.to_string(), "that command, by hand"))?;
+                    .map_err(|error| failed(plain_io(&error), "that command, by hand"))?;
                 if !made.status.success() {
                     return Err(failed(made.status.to_string(), "that command, by hand"));
                 }

@@ -1,7 +1,7 @@
 //! Queues come, go, and are looked at; so do the notes of runs.
 
 use super::entry::{bytes, items, text};
-use super::keys::beside;
+use super::keys::{NOBODY, beside};
 use super::settings::CLIENT_NAME;
 use super::{About, CAPABILITIES, OpenQueue, RedisConnection, scripts};
 use crate::clock;
@@ -187,7 +187,8 @@ impl RedisConnection {
     fn see_within(&mut self, name: &str, most: Duration) -> Result<Seen, QueueError> {
         let stream = self.keys.stream(name);
         let mut stat = scripts::STAT.call(&[&stream, &beside(&stream, "about")]);
-        stat.arg(&self.settings.group).arg(READER_GONE_MS);
+        let lease_ms = self.settings.lease.as_millis() as u64;
+        stat.arg(&self.settings.group).arg(READER_GONE_MS).arg(lease_ms).arg(NOBODY);
         let mut answer = items(self.ask_within(&stat, most)?).into_iter();
         let mut next = || answer.next().unwrap_or_default();
         match text(next()).as_str() {
@@ -245,6 +246,9 @@ impl RedisConnection {
                 continue;
             }
             let name = value("name");
+            if name == NOBODY {
+                continue;
+            }
             let client = clients.lines().find(|line| is_client(line, &name));
             let told = |key: &str| {
                 let mut words = client?.split(' ');

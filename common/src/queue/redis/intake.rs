@@ -3,7 +3,7 @@
 //! turn; only when that finds nothing does the other connection wait.
 
 use super::entry::{bytes, event, items, text};
-use super::keys::beside;
+use super::keys::{NOBODY, beside};
 use super::{Expect, Held, RedisConnection, scripts};
 use crate::queue::{QueueId, Receipt, Taken};
 use redis::{Cmd, Value, cmd};
@@ -305,7 +305,7 @@ impl RedisConnection {
             })
             .collect();
         let mut claim = scripts::CLAIM.call(&streams);
-        claim.arg(&self.settings.group).arg(&self.name).arg(idle);
+        claim.arg(&self.settings.group).arg(&self.name).arg(idle).arg(NOBODY);
         for (held, place) in held.into_iter().zip(places) {
             let count = if idle == "keep" { held.delivered } else { held.started };
             claim.arg(place + 1).arg(&held.id).arg(count);

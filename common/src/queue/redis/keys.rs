@@ -3,6 +3,9 @@
 
 use crate::queue::run_of;
 
+/// The name of no reader: what was given back is under it until it is taken.
+pub(super) const NOBODY: &str = "faas.nobody";
+
 /// How names of queues of dead letters end.
 const DEAD: &str = ".dead";
 

@@ -1,6 +1,8 @@
 -- What a queue looks like: kind, length, groups with what they hold, what we
--- noted about it, and the readers heard of lately.
--- KEYS stream, about; ARGV group, idle in ms that counts as gone
+-- noted about it, and the readers heard of lately. What readers have that are
+-- gone, or nobody has, is held by none.
+-- KEYS stream, about; ARGV group, idle in ms that counts as gone, idle in ms
+-- after which others take over, the name of nobody
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'stream' then return { kind } end
 local readers, held, groups = 0, 0, {}
@@ -15,7 +17,12 @@ if #groups > 0 then
     local reader = {}
     if type(one) == 'table' then
       for i = 1, #one, 2 do reader[one[i]] = one[i + 1] end
-      if reader['idle'] and reader['idle'] < tonumber(ARGV[2]) then readers = readers + 1 end
+      local idle = reader['idle'] or 0
+      local is_nobody = reader['name'] == ARGV[4]
+      if idle < tonumber(ARGV[2]) and not is_nobody then readers = readers + 1 end
+      if is_nobody or idle >= math.max(tonumber(ARGV[2]), tonumber(ARGV[3])) then
+        held = held - (reader['pending'] or 0)
+      end
     end
   end
 end

@@ -1,0 +1,168 @@
+//! Verbs of `faas-queue`, each to its edge.
+
+use crate::common::Place;
+use faas_tests::services::{shared_kafka, shared_redis};
+use nix::sys::signal::Signal;
+
+fn places() -> [Place; 2] {
+    [Place::new(&shared_redis()), Place::new(&shared_kafka())]
+}
+
+/// What could not be written stays; what is in a pipe counts as written.
+#[test]
+fn a_closed_reader_leaves_what_was_not_written() {
+    for place in places() {
+        let out = place.ok("faas-queue new --order fifo $U/$R-q; seq 10 | faas-queue put $U/$R-q
+            faas-queue get -n 10 -o lines $U/$R-q > /dev/full; [ $? -ne 0 ] && echo failed
+            faas-queue get -n 10 --timeout 30s -o lines $U/$R-q | sort -n | tr '\\n' ' '
+            faas-queue rm --yes $U/$R-q");
+        assert_eq!(out, "failed\n1 2 3 4 5 6 7 8 9 10 ", "{}", place.url);
+        // Lines as long as a pipe: some are in it when its reader goes.
+        place.ok("faas-queue new --order fifo $U/$R-q
+            for n in $(seq 8); do head -c 40000 /dev/zero | tr '\\0' $n; echo; done | faas-queue put -i lines $U/$R-q
+            faas-queue get -n 8 -o lines $U/$R-q | head -n 1 | cut -c 1 > first
+            faas-queue get -n 8 --timeout 5s -o lines $U/$R-q | cut -c 1 > rest");
+        let (first, rest) = (place.text("first"), place.text("rest"));
+        assert_eq!(first, "1\n");
+        // A pipe holds two of them at most; all behind these are still there.
+        assert!(rest.ends_with("4\n5\n6\n7\n8\n") && !rest.contains('1'), "{rest}");
+        place.ok("faas-queue rm --yes $U/$R-q");
+    }
+}
+
+/// More than one batch is left behind by a reader that dies.
+#[test]
+fn all_that_a_dead_reader_left_is_taken() {
+    let place = Place::new(&shared_redis());
+    let url = "\"$U/$R-q?lease=2s\"";
+    place.ok("faas-queue new $U/$R-q $U/$R-r; seq 300 | faas-queue put $U/$R-q");
+    for verb in ["mv", "purge"] {
+        let mut holder = place.start(verb, &format!("faas-queue get -n 300 --hold 1m {url}"));
+        place.until_lines(&format!("{verb}.out"), 300);
+        let beside = place.sh(&format!("faas-queue purge --yes {url}"));
+        let said = "0 messages removed, 300 held or taken by other readers";
+        assert!(beside.code == 0 && beside.stderr.contains(said), "{beside:?}");
+        let dry = place.sh(&format!("faas-queue purge --dry-run {url}"));
+        assert!(dry.stderr.contains("unless readers finish the 300 that they hold"), "{dry:?}");
+        holder.kill();
+        let state =
+            || place.ok(&format!("faas-queue stat -o json {url} | jq -c '[.depth, .held]'"));
+        place.until("it is not heard of any more", || state() == "[300,0]\n");
+        let flags = if verb == "mv" { "$U/$R-r" } else { "--yes" };
+        let taken = place.sh(&format!("faas-queue {verb} {url} {flags}"));
+        assert!(taken.code == 0 && taken.stderr.contains("300 messages"), "{taken:?}");
+        assert!(!taken.stderr.contains("other readers"), "{taken:?}");
+        if verb == "mv" {
+            place.ok(&format!("faas-queue mv -q $U/$R-r {url}"));
+        }
+    }
+    place.ok("faas-queue rm --yes $U/$R-q $U/$R-r");
+}
+
+/// Some tasks are refused by what they meet; it is said what that was, and a
+/// look before says whether it can be done.
+#[test]
+fn refusals_name_what_they_met() {
+    let [redis, kafka] = places();
+    let script = format!(
+        "K='{}'; faas-queue new --order fifo $U/$R-a; faas-queue new $K/$R-b
+        seq 3 | faas-queue put $U/$R-a; head -c 3000000 /dev/zero | faas-queue put -i raw --id big $U/$R-a
+        for verb in cp mv; do
+            faas-queue $verb --dry-run $U/$R-a $K/$R-none; echo $?
+            faas-queue $verb $U/$R-a $K/$R-b; echo $?
+        done
+        faas-queue purge --dry-run --grep kiwi $U/$R-a; faas-queue purge --where '.id == 1' $U/$R-a
+        faas-queue peek --jq 'repeat(1)' -n 1 $U/$R-a; echo $?
+        faas-queue rm --yes $U/$R-a $K/$R-b",
+        kafka.url
+    );
+    let came = redis.sh(&script);
+    assert_eq!(came.stdout, "69\n2\n69\n2\n1\n", "{came:?}");
+    for wanted in [
+        "-none: no such queue",
+        "message big: ",
+        "3 messages moved before that",
+        "0 messages would be removed",
+        "that removes 0 messages",
+        "jq makes more than 10000 values of it",
+    ] {
+        assert!(came.stderr.contains(wanted), "{wanted}: {came:?}");
+    }
+}
+
+/// A copy that follows goes on with what comes later, until it is ended.
+#[test]
+fn a_copy_follows() {
+    for place in places() {
+        place.ok("faas-queue new --order fifo $U/$R-a $U/$R-b; seq 3 | faas-queue put $U/$R-a");
+        let mut copy = place.start("copy", "faas-queue cp --follow --resume note $U/$R-a $U/$R-b");
+        let copied = || place.ok("faas-queue peek -n 9 -o lines $U/$R-b");
+        place.until("the first are there", || copied() == "1\n2\n3\n");
+        place.ok("seq 4 6 | faas-queue put $U/$R-a");
+        place.until("those that came later are", || copied() == "1\n2\n3\n4\n5\n6\n");
+        copy.signal(Signal::SIGTERM);
+        assert_eq!(copy.wait(), 143, "{}", place.text("copy.err"));
+        place
+            .ok("seq 7 8 | faas-queue put $U/$R-a; faas-queue cp -q --resume note $U/$R-a $U/$R-b");
+        assert_eq!(copied(), "1\n2\n3\n4\n5\n6\n7\n8\n");
+        place.ok("faas-queue rm --yes $U/$R-a $U/$R-b");
+    }
+}
+
+/// A place noted in a topic means nothing in a later one of its name.
+#[test]
+fn a_copy_of_a_topic_that_was_made_anew_is_not_gone_on_with() {
+    let place = Place::new(&shared_kafka());
+    place.ok("faas-queue new --order fifo $U/$R-a $U/$R-b; seq 3 | faas-queue put $U/$R-a
+        faas-queue cp -q --resume note $U/$R-a $U/$R-b; faas-queue rm --yes $U/$R-a
+        until faas-queue new --order fifo $U/$R-a; do sleep 0.2; done 2> none
+        echo 9 | faas-queue put $U/$R-a");
+    let came = place.sh("faas-queue cp --resume note $U/$R-a $U/$R-b");
+    assert!(came.code == 2 && came.stderr.contains("it was made anew"), "{came:?}");
+    place.ok("rm note; faas-queue cp -q --resume note $U/$R-a $U/$R-b");
+    assert_eq!(place.ok("faas-queue peek -n 9 -o lines $U/$R-b"), "1\n2\n3\n9\n");
+    place.ok("faas-queue rm --yes $U/$R-a $U/$R-b");
+}
+
+/// Round trips of a size, so many in a second.
+#[test]
+fn round_trips_have_a_size_and_a_rate() {
+    for place in places() {
+        let out = place.ok("faas-queue ping -n 20 --rate 20 --size 64KiB -o json $U |
+            jq -c '[.count, .size, .rate, .took_s > 0.9, .first_us > 0, .min_us <= .max_us]'");
+        assert_eq!(out, "[20,65536,20,true,true,true]\n");
+    }
+}
+
+/// All that is known of a queue with a reader that holds one message, and with
+/// traffic while it is looked at.
+#[test]
+fn a_portrait_has_all_that_is_known() {
+    for place in places() {
+        let is_redis = place.url.starts_with("redis");
+        place.ok("faas-queue new --order fifo $U/$R-q $U/$R-q.dead; seq 5 | faas-queue put $U/$R-q
+            echo 1 | faas-queue put $U/$R-q.dead; sleep 1.1");
+        let mut reader = place.start("held", "faas-queue get --hold 1m $U/$R-q");
+        place.until_lines("held.out", 1);
+        let sender = place.start("sent", "sh -c 'sleep 1; seq 30 | faas-queue put $U/$R-q'");
+        let seen = place.ok("faas-queue stat --over 3s -o json $U/$R-q | jq -c '
+            [.dead, .order, .rate_in > 5, .rate_out, .oldest_s > 1, .readers, .held, .partitions,
+             (.readers_are | length), (.readers_are[0].name | length > 0)]'");
+        drop(sender);
+        let wanted = match is_redis {
+            true => "[1,\"fifo\",true,0,true,1,1,null,1,true]\n",
+            false => "[1,\"fifo\",true,0,true,1,null,1,1,true]\n",
+        };
+        assert_eq!(seen, wanted, "{}", place.text("sent.err"));
+        let shown = place.ok("faas-queue stat $U/$R-q");
+        let reader_line = shown.lines().find(|line| line.starts_with("reader  "));
+        let since = reader_line.is_some_and(|line| line.contains(" for ")) == is_redis;
+        assert!(shown.contains("order           fifo\n") && since, "{shown}");
+        reader.stop();
+        place.ok("faas-queue rm --yes $U/$R-q $U/$R-q.dead");
+    }
+    let kafka = Place::new(&shared_kafka());
+    let shown =
+        kafka.ok("faas-queue new $U/$R-q; faas-queue stat $U/$R-q; faas-queue rm --yes $U/$R-q");
+    assert!(shown.contains("fifo in each partition"), "{shown}");
+}
