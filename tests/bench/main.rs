@@ -23,7 +23,7 @@ use report::Report;
 type Case = (&'static str, fn(&mut Report));
 
 /// In the order in which they are run.
-const CASES: [Case; 15] = [
+const CASES: [Case; 17] = [
     ("hop", cases::hop::run),
     ("saturation", cases::saturation::run),
     ("burst", cases::burst::run),
@@ -39,6 +39,8 @@ const CASES: [Case; 15] = [
     ("kafka-saturation", cases::kafka_chain::saturation),
     ("kafka-put", cases::put::into_kafka),
     ("kafka-exact", cases::kafka_exact::run),
+    ("queue-list", cases::looking::list),
+    ("queue-watch", cases::looking::watch),
 ];
 
 fn main() {

@@ -9,6 +9,7 @@ pub mod idle;
 pub mod kafka_chain;
 pub mod kafka_exact;
 pub mod large;
+pub mod looking;
 pub mod put;
 pub mod redis_chain;
 pub mod saturation;

@@ -30,7 +30,7 @@ const LINGER_MS: u32 = 5;
 const BATCH_BYTES: u32 = 65_536;
 
 /// A file of lines.
-fn lines(folder: &Path, count: u64) -> PathBuf {
+pub fn lines(folder: &Path, count: u64) -> PathBuf {
     let path = folder.join("lines");
     let line = "x".repeat(LINE_LEN) + "\n";
     std::fs::write(&path, line.repeat(count as usize)).expect("a file");
@@ -47,7 +47,7 @@ fn put(url: &str, lines: &Path, count: u64) -> f64 {
 }
 
 /// Runs a tool to its end: its stdout.
-fn told(mut command: Command) -> String {
+pub fn told(mut command: Command) -> String {
     command.stdin(Stdio::null()).stderr(Stdio::null());
     let output = command.output().expect("it can be started");
     assert!(output.status.success(), "{command:?} failed");
@@ -55,7 +55,7 @@ fn told(mut command: Command) -> String {
 }
 
 /// Measures in turn, round by round: who is first changes.
-fn rounds(names: &[&'static str], mut measure: impl FnMut(usize, usize) -> f64) -> Vec<Series> {
+pub fn rounds(names: &[&'static str], mut measure: impl FnMut(usize, usize) -> f64) -> Vec<Series> {
     let series = names.iter().map(|&name| Series { name, rounds: Vec::new() });
     let mut series: Vec<Series> = series.collect();
     for round in 0..=ROUNDS {
@@ -99,7 +99,7 @@ pub fn into_redis(report: &mut Report) {
 }
 
 /// Into an empty stream with room for all.
-fn put_into_stream(redis: &Redis, lines: &Path) -> f64 {
+pub fn put_into_stream(redis: &Redis, lines: &Path) -> f64 {
     let queue = format!("{}/ours", redis.url());
     let mut new = tool("faas-queue");
     new.args(["new", "--capacity", &(2 * REDIS_LINES).to_string(), &queue]);
