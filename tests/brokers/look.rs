@@ -456,6 +456,7 @@ fn passwords_come_from_where_they_are() {
     assert_eq!(&lines[..wanted.len()], wanted, "{out:?}");
     assert_eq!(&lines[wanted.len() + 2..], ["1", "0", "0", "2", "1"], "{out:?}");
     assert!(!out.stderr.contains("sesame"), "{out:?}");
+    assert!(out.stderr.contains("cannot open @e: it refused the password"), "{out:?}");
 }
 
 /// A thousand queues, all of them.

@@ -1,5 +1,6 @@
 //! What can go wrong with a queue.
 
+use super::QueueUrl;
 use crate::error::{Failure, plain_io};
 use crate::exit::Exit;
 use std::io;
@@ -115,6 +116,7 @@ impl QueueError {
 
     /// The failure as a person is told of it.
     pub fn failure(&self, action: &str, url: &str) -> Failure {
+        let url = &as_typed(url);
         let (exit, cure) = match self {
             // Whoever wants to remove or look at it does not want a new one.
             Self::NoSuchQueue if matches!(action, "remove" | "look at") => {
@@ -140,13 +142,27 @@ impl QueueError {
             }
             Self::NotAllowed { cure, .. } => (Exit::NotAllowed, Some(cure.clone())),
             Self::Closed => (Exit::Done, None),
-            Self::Io { source, .. } => (Failure::io(action, url, source).exit, cure_of_io(source)),
+            Self::Io { source, .. } => {
+                (Failure::io(action, url.as_str(), source).exit, cure_of_io(source))
+            }
         };
-        let failure = Failure::new(exit, action, url, self);
+        let failure = Failure::new(exit, action, url.as_str(), self);
         match cure {
             Some(cure) => failure.cure(cure),
             None => failure,
         }
+    }
+}
+
+/// A URL as somebody would write it: `@prod/jobs` of
+/// `redis://h/0/jobs?profile=prod`.
+fn as_typed(url: &str) -> String {
+    let parsed = QueueUrl::parse(url).ok();
+    let profile = parsed.as_ref().and_then(|url| Some((url.option("profile")?, url.name())));
+    match profile {
+        None => url.to_owned(),
+        Some((profile, "")) => format!("@{profile}"),
+        Some((profile, name)) => format!("@{profile}/{name}"),
     }
 }
 
@@ -163,5 +179,22 @@ fn cure_of_io(error: &io::Error) -> Option<String> {
         Some(nix::errno::Errno::EMFILE) => Some("ulimit -n 4096".to_owned()),
         Some(nix::errno::Errno::ENOSPC) => Some("make room there (df -h)".to_owned()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_typed;
+
+    #[test]
+    fn urls_are_shown_as_they_were_typed() {
+        for (url, wanted) in [
+            ("redis://h/0/jobs?group=g", "redis://h/0/jobs?group=g"),
+            ("redis://h/0/jobs?profile=prod", "@prod/jobs"),
+            ("redis://h/0?lease=2s&profile=prod", "@prod"),
+            ("run orders-1", "run orders-1"),
+        ] {
+            assert_eq!(as_typed(url), wanted);
+        }
     }
 }
