@@ -10,11 +10,12 @@ const FUNCTION_LINES_MAX: usize = 70;
 const MAIN_LINES_MAX: usize = 30;
 
 /// Modules that may hold unsafe code.
-const UNSAFE_IN: [&str; 12] = [
+const UNSAFE_IN: [&str; 13] = [
     "common/src/invoker/watchdog.rs",
     "common/src/queue/kafka/bell.rs",
     "common/src/queue/mqueue/slots.rs",
     "common/src/queue/mqueue/sys.rs",
+    "common/src/queue/pipe/closed.rs",
     "common/src/runner/children.rs",
     "common/src/worker/guard/child.rs",
     "common/src/worker/guard/spawn.rs",

@@ -30,6 +30,36 @@ fn a_closed_reader_leaves_what_was_not_written() {
     }
 }
 
+/// Whoever was stopped for longer than its lease is told that others have what
+/// it held.
+#[test]
+fn a_lease_that_was_over_is_told_of() {
+    let place = Place::new(&shared_redis());
+    let url = "\"$U/$R-q?lease=2s\"";
+    place.ok("faas-queue new $U/$R-q; seq 3 | faas-queue put $U/$R-q");
+    let mut holder = place.start("held", &format!("faas-queue get -n 3 --hold 6s {url}"));
+    place.until_lines("held.out", 3);
+    holder.signal(Signal::SIGSTOP);
+    let others = place.ok(&format!("faas-queue get -n 3 --timeout 20s -o lines {url}"));
+    assert_eq!(others, "1\n2\n3\n");
+    holder.signal(Signal::SIGCONT);
+    assert_eq!(holder.wait(), 1);
+    let told = place.text("held.err");
+    assert!(told.contains("others took over 3 messages: the lease was over"), "{told}");
+    place.ok("faas-queue rm --yes $U/$R-q");
+}
+
+/// Stdout that is closed is not written to: nothing is taken.
+#[test]
+fn a_closed_stdout_takes_nothing() {
+    for place in places() {
+        let out = place.ok("faas-queue new --order fifo $U/$R-q; seq 3 | faas-queue put $U/$R-q
+            faas-queue get -n1 $U/$R-q >&-; echo $?
+            faas-queue get -n3 --timeout 20s -o lines $U/$R-q | tr '\\n' ' '; faas-queue rm --yes $U/$R-q");
+        assert_eq!(out, "69\n1 2 3 ", "{}", place.url);
+    }
+}
+
 /// More than one batch is left behind by a reader that dies.
 #[test]
 fn all_that_a_dead_reader_left_is_taken() {
@@ -67,6 +97,7 @@ fn refusals_name_what_they_met() {
     let script = format!(
         "K='{}'; faas-queue new --order fifo $U/$R-a; faas-queue new $K/$R-b
         seq 3 | faas-queue put $U/$R-a; head -c 3000000 /dev/zero | faas-queue put -i raw --id big $U/$R-a
+        seq 4 5 | faas-queue put $U/$R-a
         for verb in cp mv; do
             faas-queue $verb --dry-run $U/$R-a $K/$R-none; echo $?
             faas-queue $verb $U/$R-a $K/$R-b; echo $?
@@ -77,13 +108,14 @@ fn refusals_name_what_they_met() {
         kafka.url
     );
     let came = redis.sh(&script);
-    assert_eq!(came.stdout, "69\n2\n69\n2\n1\n", "{came:?}");
+    assert_eq!(came.stdout, "69\n1\n69\n1\n1\n", "{came:?}");
     for wanted in [
         "-none: no such queue",
         "message big: ",
-        "3 messages moved before that",
+        "5 messages copied",
+        "5 messages moved, 1 left, 1 of them for a failure",
         "0 messages would be removed",
-        "that removes 0 messages",
+        "0 messages removed, 1 left",
         "jq makes more than 10000 values of it",
     ] {
         assert!(came.stderr.contains(wanted), "{wanted}: {came:?}");

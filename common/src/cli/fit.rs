@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// What stands where something was cut.
 const CUT: char = '…';
 /// The least a column of a table is cut to.
-const COLUMN_MIN: usize = 8;
+const COLUMN_MIN: usize = 16;
 
 /// How wide a text is on the screen.
 pub fn width_of(text: &str) -> usize {
@@ -15,7 +15,14 @@ pub fn width_of(text: &str) -> usize {
 
 /// A text without what a terminal acts on.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if acts(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Whether a terminal does something else with it than show it: control
+/// characters, and those that turn around what follows (Unicode UAX #9).
+pub fn acts(letter: char) -> bool {
+    let turns = matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    letter.is_control() || turns
 }
 
 /// A text cut at its end.
@@ -76,14 +83,14 @@ fn begin(letters: impl Iterator<Item = char>, width: usize) -> impl Iterator<Ite
 }
 
 /// Cuts cells so that a table with gaps of `gap` has room; the widest column
-/// gives way.
-pub fn fit(rows: &mut [Vec<String>], width: usize, gap: usize) {
+/// gives way, and where that is not enough the last ones go.
+pub fn fit(rows: &mut [Vec<String>], width_max: usize, gap: usize) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max()
     };
     let mut widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
-    let room = width.saturating_sub(gap * columns.saturating_sub(1));
+    let room = width_max.saturating_sub(gap * columns.saturating_sub(1));
     while widths.iter().sum::<usize>() > room {
         let Some(most) = widths.iter_mut().max_by_key(|width| **width) else { break };
         if *most <= COLUMN_MIN {
@@ -91,7 +98,16 @@ pub fn fit(rows: &mut [Vec<String>], width: usize, gap: usize) {
         }
         *most -= 1;
     }
+    // The first has room in any case.
+    widths.iter_mut().for_each(|width| *width = (*width).min(width_max));
+    let mut used = 0;
+    let has_room = |width: &&usize| {
+        used += *width + gap;
+        used <= width_max + gap
+    };
+    let kept = widths.iter().take_while(has_room).count().max(1);
     for row in rows {
+        row.truncate(kept);
         for (cell, width) in row.iter_mut().zip(&widths) {
             *cell = fitted_middle(cell, *width);
         }
@@ -117,6 +133,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_for_a_terminal_to_do() {
+        assert_eq!(
+            clean("a\u{1b}[2Jb\u{202e}c\u{2066}\n"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\u{fffd}"
+        );
+    }
+
+    #[test]
     fn wraps_wide_letters() {
         assert_eq!(wrapped("abcde", 0, 2), ["ab", "cd", "e"]);
         assert_eq!(wrapped("abcde", 1, 2), ["a", "bc", "de"]);
@@ -130,9 +154,9 @@ mod tests {
     fn the_widest_column_gives_way() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let mut rows = [row(["QUEUE", "DEPTH", "RUN"]), row(["redis://host/0/orders", "7", "-"])];
-        fit(&mut rows, 24, 2);
-        assert_eq!(rows, [row(["QUEUE", "DEPTH", "RUN"]), row(["red…0/orders", "7", "-"])]);
-        fit(&mut rows, 3, 2);
-        assert_eq!(rows[1], row(["re…rders", "7", "-"]));
+        fit(&mut rows, 28, 2);
+        assert_eq!(rows, [row(["QUEUE", "DEPTH", "RUN"]), row(["redis…t/0/orders", "7", "-"])]);
+        fit(&mut rows, 10, 2);
+        assert_eq!(rows[1], ["red…orders"]);
     }
 }

@@ -1,6 +1,7 @@
 //! One queue, with all that is known of it.
 
-use super::table::{Listing, json_of, print, print_lines};
+use super::fit::{clean, fitted};
+use super::table::{Listing, json_of, print, print_lines, width};
 use crate::error::Result;
 use crate::queue::{Connection, QueueDetail, QueueStat, ReaderStat};
 use crate::units::{show_duration, show_size};
@@ -46,6 +47,12 @@ pub struct Portrait {
     pub now_ms: u64,
 }
 
+/// A property; on a terminal it fits into one line.
+fn line(name: &str, shown: &str) -> String {
+    let line = format!("{name:<16}{}", clean(shown));
+    fitted(&line, width().unwrap_or(usize::MAX)) + "\n"
+}
+
 impl Portrait {
     /// Prints it: a line for each property, or a JSON object.
     ///
@@ -63,10 +70,10 @@ impl Portrait {
                 Value::String(text) => self.shown(name).unwrap_or_else(|| text.clone()),
                 other => self.shown(name).unwrap_or_else(|| other.to_string()),
             };
-            text.push_str(&format!("{name:<16}{shown}\n"));
+            text.push_str(&line(name, &shown));
         }
         for reader in &self.detail.readers {
-            text.push_str(&format!("{:<16}{}\n", "reader", self.words(reader)));
+            text.push_str(&line("reader", &self.words(reader)));
         }
         print(&text)
     }

@@ -2,7 +2,7 @@
 //! makes of them.
 
 use super::{Filter, Template};
-use crate::cli::fit::{fitted, width_of};
+use crate::cli::fit::{acts, fitted, width_of};
 use crate::error::{Failure, Result};
 use crate::event::shape::{self, OutShape};
 use crate::event::{Attr, Body, Event, Show};
@@ -29,6 +29,8 @@ pub enum LookShape {
 
 /// Width of a table where nobody says how wide it may be.
 const WIDTH: usize = 100;
+/// Width that a body has at least, where columns can make room for it.
+const BODY_MIN: usize = 15;
 /// Widths of the columns before the last.
 const COLUMNS: [(&str, usize); 4] = [("SENT", 12), ("PLACE", 17), ("ID", 20), ("SIZE", 8)];
 
@@ -38,7 +40,18 @@ pub struct Printer {
     template: Option<Template>,
     show: Show,
     width: usize,
+    /// Columns that have room.
+    columns: usize,
     has_head: bool,
+}
+
+/// How many columns leave room for a body.
+fn columns_in(width: usize) -> usize {
+    (1..=COLUMNS.len()).rev().find(|count| used_by(*count) + BODY_MIN <= width).unwrap_or(0)
+}
+
+fn used_by(columns: usize) -> usize {
+    COLUMNS.iter().take(columns).map(|(_, width)| width + 2).sum()
 }
 
 impl Printer {
@@ -46,11 +59,13 @@ impl Printer {
     pub fn new(shape: Option<LookShape>, template: Option<Template>, exact: bool) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
         let default = if is_terminal { LookShape::Table } else { LookShape::Json };
+        let width = crate::cli::table::width().unwrap_or(WIDTH);
         Self {
             shape: shape.unwrap_or(default),
             template,
             show: Show { exact, control: true },
-            width: crate::cli::table::width().unwrap_or(WIDTH),
+            width,
+            columns: columns_in(width),
             has_head: false,
         }
     }
@@ -94,7 +109,7 @@ impl Printer {
     fn row(&mut self, seen: &Seen, out: &mut Vec<u8>) {
         let mut line = String::new();
         if !std::mem::replace(&mut self.has_head, true) {
-            for (name, width) in COLUMNS {
+            for (name, width) in COLUMNS.into_iter().take(self.columns) {
                 cell(&mut line, name, width);
             }
             line.push_str("BODY\n");
@@ -102,11 +117,11 @@ impl Printer {
         let sent = seen.time_ms.map(clock_of).unwrap_or_else(|| "-".to_owned());
         let size = crate::units::show_size(seen.event.body_len());
         let place = place_of(seen);
-        for (text, (_, width)) in [&sent, &place, &seen.event.id, &size].iter().zip(COLUMNS) {
+        let columns = COLUMNS.into_iter().take(self.columns);
+        for (text, (_, width)) in [&sent, &place, &seen.event.id, &size].iter().zip(columns) {
             cell(&mut line, text, width);
         }
-        let used: usize = COLUMNS.iter().map(|(_, width)| width + 2).sum();
-        let rest = self.width.saturating_sub(used).max(10);
+        let rest = self.width.saturating_sub(used_by(self.columns)).max(4);
         line.push_str(&fitted(&glance(&seen.event, rest * 4), rest));
         line.push('\n');
         out.extend_from_slice(line.as_bytes());
@@ -167,7 +182,7 @@ fn body_start(body: &Body, most: usize) -> std::io::Result<Vec<u8>> {
 }
 
 fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().map(|letter| if acts(letter) { ' ' } else { letter }).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -185,6 +200,11 @@ fn cell(line: &mut String, text: &str, width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_leave_room_for_a_body() {
+        assert_eq!([10, 40, 60, 80, 120].map(columns_in), [0, 1, 2, 4, 4]);
+    }
 
     #[test]
     fn glances_at_bodies() {

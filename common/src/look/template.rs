@@ -22,7 +22,7 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_formatter(|out, state, value| match value.kind() {
-            ValueKind::Map | ValueKind::Seq | ValueKind::None => {
+            ValueKind::Map | ValueKind::Seq | ValueKind::None | ValueKind::Bool => {
                 let json = serde_json::to_string(value);
                 let failed = |error: serde_json::Error| {
                     minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())

@@ -119,7 +119,7 @@ impl QueueError {
         let url = &as_typed(url);
         let (exit, cure) = match self {
             // Whoever wants to remove or look at it does not want a new one.
-            Self::NoSuchQueue if matches!(action, "remove" | "look at") => {
+            Self::NoSuchQueue if matches!(action, "remove" | "look at" | "copy") => {
                 (Exit::Unreachable, Some(format!("faas-queue ls {}", place_of(url))))
             }
             Self::NoSuchQueue => (Exit::Unreachable, Some(format!("faas-queue new {url}"))),

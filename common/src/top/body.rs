@@ -2,6 +2,7 @@
 
 use super::fold::Fold;
 use super::json::{self, Kind, Line};
+use crate::cli::fit::acts;
 use crate::event::{Body, Event, MediaKind, media_kind};
 use crate::units::show_size;
 
@@ -27,7 +28,7 @@ pub(super) fn lines(event: &Event, fold: &Fold) -> Vec<Line> {
 }
 
 fn plain(text: &str) -> Line {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean = text.chars().map(|c| if acts(c) { ' ' } else { c }).collect();
     Line { pieces: vec![(Kind::Mark, clean)], part: None }
 }
 

@@ -2,7 +2,7 @@
 //! which keys were pressed, and says what is to be done.
 
 use super::opened::Opened;
-use super::parts::{Deed, Key, Over, Page, Row, Sample, Sort, Wish};
+use super::parts::{Deed, Key, Over, Page, Row, Sample, Sort, Source, Wish};
 use std::collections::BTreeMap;
 
 /// A middleware that has not answered for so long is said to be silent.
@@ -19,10 +19,12 @@ pub(super) struct Model {
     pub(super) over: Over,
     /// URL of the row the cursor is on.
     pub(super) cursor: Option<String>,
+    /// Whether somebody has put it there.
+    is_chosen: bool,
     /// What is shown of the queue that is opened.
     pub(super) opened: Opened,
     /// What is watched, for people.
-    sources: Vec<String>,
+    sources: Vec<Source>,
     /// What went wrong, or was done, last.
     pub(super) notice: Option<String>,
     /// Trouble of each watched middleware.
@@ -39,7 +41,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(sources: Vec<String>) -> Self {
+    pub(super) fn new(sources: Vec<Source>) -> Self {
         Self {
             rows: BTreeMap::new(),
             sort: Sort::Name,
@@ -48,6 +50,7 @@ impl Model {
             page: Page::Queues,
             over: Over::Nothing,
             cursor: None,
+            is_chosen: false,
             opened: Opened::default(),
             sources,
             notice: None,
@@ -71,7 +74,11 @@ impl Model {
                 return;
             }
         };
-        self.troubles.remove(&source);
+        let missing = self.sources.get(source).filter(|one| one.is_queue && queues.is_empty());
+        match missing.map(|one| format!("{}: no such queue", one.url)) {
+            Some(trouble) => _ = self.troubles.insert(source, trouble),
+            None => _ = self.troubles.remove(&source),
+        }
         let before = self.last_at_ms.insert(source, at_ms);
         let took_s = before.map(|before| at_ms.saturating_sub(before).max(1) as f64 / 1000.0);
         let mut old = std::mem::take(&mut self.rows);
@@ -90,7 +97,7 @@ impl Model {
         self.silence = longest.and_then(|(source, since_ms)| {
             let silent_ms = now_ms.saturating_sub(*since_ms);
             let source = self.sources.get(*source).filter(|_| silent_ms >= SILENCE_MS)?;
-            Some((source.clone(), silent_ms / 1000))
+            Some((source.url.clone(), silent_ms / 1000))
         });
     }
 
@@ -129,8 +136,9 @@ impl Model {
         self.shown().iter().position(|row| row.url == *cursor)
     }
 
+    /// A cursor that nobody has moved is on the first row, whoever answers first.
     fn keep_cursor(&mut self) {
-        if self.place().is_none() {
+        if !self.is_chosen || self.place().is_none() {
             self.cursor = self.shown().first().map(|row| row.url.clone());
         }
     }
@@ -206,8 +214,13 @@ impl Model {
         let Some(url) = self.meant() else { return Wish::Nothing };
         let count = self.rows.get(&url).map_or(0, |row| row.stat.depth);
         let messages = crate::cli::confirm::messages(count);
+        self.is_chosen = true;
         self.over = match redrives {
             false => Over::Ask(format!("Remove {messages} from {url}?"), Deed::Purge(url)),
+            true if count == 0 && url.ends_with(".dead") => {
+                self.notice = Some(format!("{url} holds no dead letters"));
+                Over::Nothing
+            }
             true if url.ends_with(".dead") => {
                 let to = url.strip_suffix(".dead").unwrap_or(&url);
                 Over::Ask(format!("Send {messages} of {url} to {to} again?"), Deed::Redrive(url))
@@ -230,6 +243,7 @@ impl Model {
             None => return self.command(key),
         };
         self.cursor = shown.get(next).map(|row| row.url.clone());
+        self.is_chosen = true;
         Wish::Nothing
     }
 
@@ -250,6 +264,7 @@ impl Model {
 
     fn open(&mut self, follows: bool) -> Wish {
         let Some(url) = self.meant() else { return Wish::Nothing };
+        self.is_chosen = true;
         self.page = Page::Messages(url.clone());
         self.opened.begin(follows);
         Wish::Open { url, follows }
@@ -314,7 +329,7 @@ mod tests {
     }
 
     fn model() -> Model {
-        Model::new(vec!["redis://h/0".to_owned()])
+        Model::new(vec![Source { url: "redis://h/0".to_owned(), is_queue: false }])
     }
 
     fn names(model: &Model) -> Vec<&str> {
@@ -345,7 +360,10 @@ mod tests {
     fn the_cursor_stays_with_its_queue() {
         let mut model = model();
         model.see(sample(0, &[("a", 1, 1), ("b", 9, 10)]));
-        model.press(Key::Down);
+        // Until somebody moves it, it is on the first.
+        model.see(sample(0, &[("0", 1, 1), ("a", 1, 1), ("b", 9, 10)]));
+        assert_eq!(model.cursor.as_deref(), Some("redis://h/0/0"));
+        model.press(Key::End);
         model.see(sample(1, &[("a", 1, 1), ("aa", 1, 1), ("b", 9, 10)]));
         assert_eq!(model.cursor.as_deref(), Some("redis://h/0/b"));
         model.see(sample(2, &[("a", 1, 1)]));
@@ -357,6 +375,16 @@ mod tests {
         assert_eq!(model.silence, None);
         model.tick(4_000);
         assert_eq!(model.silence, Some(("redis://h/0".to_owned(), 3)));
+    }
+
+    #[test]
+    fn a_queue_that_is_not_there_is_told_of() {
+        let source = Source { url: "redis://h/0/q".to_owned(), is_queue: true };
+        let mut model = Model::new(vec![source]);
+        model.see(sample(0, &[]));
+        assert_eq!(model.troubles[&0], "redis://h/0/q: no such queue");
+        model.see(sample(1, &[("q", 1, 1)]));
+        assert_eq!(model.troubles.len(), 0);
     }
 
     #[test]

@@ -51,6 +51,13 @@ impl Row {
     }
 }
 
+/// What is watched: a middleware, or a queue of one.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) url: String,
+    pub(super) is_queue: bool,
+}
+
 /// What one look at a middleware came to.
 #[derive(Debug)]
 pub(super) struct Sample {

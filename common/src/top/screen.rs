@@ -3,7 +3,7 @@
 use super::Watched;
 use super::draw::{self, Look};
 use super::model::Model;
-use super::parts::{Key, Wish};
+use super::parts::{Key, Source, Wish};
 use super::watch::{self, News, Opening};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
@@ -46,7 +46,7 @@ pub fn show(watched: &Watched) -> Result<Exit> {
     }
     let mut terminal = ratatui::try_init().map_err(failed)?;
     let mut screen = Screen {
-        model: Model::new(watched.urls.iter().map(|url| url.without_query().to_string()).collect()),
+        model: Model::new(watched.urls.iter().map(source).collect()),
         look: Look { has_colours: std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()) },
         urls: watched.urls.clone(),
         begin,
@@ -58,9 +58,16 @@ pub fn show(watched: &Watched) -> Result<Exit> {
         more: None,
     };
     let outcome = screen.run(&mut terminal).map_err(failed);
-    // A terminal that is gone needs no care.
+    // Some terminals that were resized keep what is above the cursor (tmux
+    // 3.3). One that is gone needs no care.
+    let _ = terminal.clear();
+    let _ = terminal.set_cursor_position((0, 0));
     let _ = ratatui::try_restore();
     outcome
+}
+
+fn source(url: &QueueUrl) -> Source {
+    Source { url: url.without_query().to_string(), is_queue: !url.name().is_empty() }
 }
 
 /// Tells the loop of a signal. A loop that does not end by it is stuck with a

@@ -26,6 +26,10 @@ impl Edit {
             let failure = Failure::new(Exit::Usage, "set", "--id", "an id has a letter at least");
             return Err(failure.cure("--id order-1"));
         }
+        if key == Some("") {
+            let failure = Failure::new(Exit::Usage, "set", "--key", "a key has a letter at least");
+            return Err(failure.cure("--key ann"));
+        }
         let mut attributes = Vec::new();
         attributes.extend(key.map(|key| ("partitionkey".to_owned(), key.to_owned())));
         for header in headers {
@@ -43,6 +47,10 @@ impl Edit {
             }
             if NEVER_EMPTY.contains(&name) && value.is_empty() {
                 return Err(bad(format!("`{name}` is never empty")).cure(format!("-H {name}=x")));
+            }
+            if name == "time" && value.parse::<jiff::Timestamp>().is_err() {
+                let why = "a time is written as RFC 3339 has it".to_owned();
+                return Err(bad(why).cure("-H time=2026-03-01T12:00:00Z"));
             }
             attributes.push((name.to_owned(), value.to_owned()));
         }
@@ -80,11 +88,21 @@ mod tests {
         assert_eq!((event.text("region"), event.text("partitionkey")), (Some("eu"), Some("k")));
         edit.apply(&mut event, 2);
         assert_eq!(event.id, "o-2");
-        for bad in
-            ["region", "Region=eu", "faasrun=r", "=x", "id=1", "data=x", "specversion=2", "type="]
-        {
+        for bad in [
+            "region",
+            "Region=eu",
+            "faasrun=r",
+            "=x",
+            "id=1",
+            "data=x",
+            "specversion=2",
+            "type=",
+            "time=yesterday",
+        ] {
             assert!(Edit::new(None, None, &[bad.to_owned()]).is_err(), "{bad}");
         }
         assert!(Edit::new(Some(""), None, &[]).is_err());
+        assert!(Edit::new(None, Some(""), &[]).is_err());
+        assert!(Edit::new(None, None, &["time=2026-03-01T12:00:00+02:00".to_owned()]).is_ok());
     }
 }

@@ -36,6 +36,8 @@ pub struct Outcome {
     pub report: Report,
     /// Messages that could not be moved, and stay.
     pub failed: u64,
+    /// Messages that the target had already.
+    pub there: u64,
     /// Messages that were there when it began and could not be had: others
     /// took them.
     pub missed: u64,
@@ -106,7 +108,7 @@ impl Errand {
         let there = self.there()?;
         let (mut transfer, to) = self.transfer(depth, quiet)?;
         let (filter, strips, count) = (self.filter, self.strips, self.count);
-        let mut mover = Mover { filter, to, strips, there, tell, failed: 0 };
+        let mut mover = Mover { filter, to, strips, there, tell, failed: 0, skipped: 0 };
         let report = transfer.run(
             |taken| mover.step(taken),
             |count| {
@@ -119,7 +121,8 @@ impl Errand {
         let is_over = matches!(report.end, End::Done | End::TimedOut);
         let wanted = if is_enough || !is_over { 0 } else { depth };
         let missed = wanted.saturating_sub(report.looked);
-        Ok(Outcome { report, failed: mover.failed, missed })
+        let failed = mover.failed + report.refused;
+        Ok(Outcome { report, failed, missed, there: mover.skipped })
     }
 
     /// Source and id of what has arrived already.
@@ -165,7 +168,14 @@ impl Errand {
         };
         let timeout = Some(Duration::ZERO);
         let (count, looked) = (self.count, Some(depth));
-        let until = Until { count, timeout, looked, waits_for_room: true, waits_for_source: false };
+        let until = Until {
+            count,
+            timeout,
+            looked,
+            waits_for_room: true,
+            passes_refused: true,
+            ..Until::default()
+        };
         let doing = (if to.is_some() { "move from" } else { "purge" }, self.from.to_string());
         let log = Log::new("faas-queue", quiet);
         Ok((Transfer { desk, poller, from, until, doing, log, window: None }, to))

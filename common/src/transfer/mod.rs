@@ -5,6 +5,7 @@
 mod copier;
 mod edit;
 mod errand;
+mod hold;
 mod journal;
 mod mover;
 mod state;
@@ -14,6 +15,7 @@ mod window;
 pub use copier::Copier;
 pub use edit::Edit;
 pub use errand::{Errand, Outcome};
+pub use hold::Held;
 pub use journal::{CopyJournal, Origin};
 pub use mover::{Mover, strip};
 pub use viewed::Viewed;
@@ -49,6 +51,8 @@ pub struct Until {
     pub looked: Option<u64>,
     /// Whether a target without room is waited for all the same.
     pub waits_for_room: bool,
+    /// Whether a message that can never arrive is left, and the others go on.
+    pub passes_refused: bool,
     /// Whether the source is waited for, however long it is silent: then the
     /// timeout is that of what is on its way.
     pub waits_for_source: bool,
@@ -63,6 +67,8 @@ pub struct Report {
     pub bad: u64,
     /// Messages that were not settled.
     pub kept: u64,
+    /// Of them, those that their target can never take.
+    pub refused: u64,
     /// Messages that were taken, whatever became of them.
     pub looked: u64,
     /// What ended it.
@@ -90,7 +96,7 @@ impl Report {
         match self.end {
             End::Signal(signal) => Exit::by_signal(signal),
             End::TimedOut | End::GaveUp => Exit::TryAgain,
-            End::Done if self.bad > 0 => Exit::SomeFailed,
+            End::Done if self.bad + self.refused > 0 => Exit::SomeFailed,
             End::Done | End::Closed => Exit::Done,
         }
     }
@@ -179,7 +185,8 @@ impl Transfer {
                 .add(window, WINDOW, Interest::Read)
                 .map_err(|error| Failure::io("wait for", "ends of invocations", &error))?;
         }
-        let mut report = Report { moved: 0, bad: 0, kept: 0, looked: 0, end: End::Done };
+        let mut report =
+            Report { moved: 0, bad: 0, kept: 0, refused: 0, looked: 0, end: End::Done };
         let mut state = State {
             last: Instant::now(),
             taken: 0,
@@ -242,41 +249,6 @@ impl Transfer {
         }
     }
 
-    /// Keeps what was not settled from others for so long, or until a signal
-    /// comes, which is returned.
-    ///
-    /// # Errors
-    /// The middleware is gone.
-    pub fn hold(&mut self, most: Duration) -> Result<Option<i32>> {
-        let begin = Instant::now();
-        let failed = |error: QueueError| error.failure("hold", &self.doing.1);
-        let mut signals =
-            Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
-        self.poller
-            .add(&signals, SIGNALS, Interest::Read)
-            .map_err(|error| Failure::io("wait for", "signals", &error))?;
-        self.desk.listen(self.from, false).map_err(failed)?;
-        let mut ready = Vec::new();
-        while begin.elapsed() < most {
-            let left = most.saturating_sub(begin.elapsed());
-            let sleep = left.min(Duration::from_millis(IDLE_LOOK_MS));
-            let woken = self.poller.wait(sleep, &mut ready);
-            woken.map_err(|error| Failure::io("wait for", "time", &error))?;
-            for one in ready.drain(..) {
-                if self.desk.owns(one.token) {
-                    self.desk.on_ready(one);
-                }
-            }
-            if let Some(signal) = signals.next() {
-                return Ok(Some(signal));
-            }
-            self.desk.flush().map_err(failed)?;
-            self.desk.advance().map_err(failed)?;
-            self.desk.look_after().map_err(failed)?;
-        }
-        Ok(None)
-    }
-
     fn turn(
         &mut self,
         state: &mut State,
@@ -308,7 +280,7 @@ impl Transfer {
                     state.waits_for = Some(ticket);
                 }
                 Handed::Sent(ticket) => state.push(Some(ticket), good, size),
-                Handed::Refused(error) => return Err(Fault::Queue(error.of_message(&id))),
+                Handed::Refused(error) => self.pass_over(state, report, &id, error)?,
             }
         }
         arrived(state, report, moved)?;
@@ -316,6 +288,27 @@ impl Transfer {
             return Ok(false);
         }
         self.wait(state, report, moved, signals)
+    }
+
+    /// What can never arrive is told of, and stays where it is.
+    fn pass_over(
+        &mut self,
+        state: &mut State,
+        report: &mut Report,
+        id: &str,
+        error: QueueError,
+    ) -> std::result::Result<(), Fault> {
+        if !self.until.passes_refused || !matches!(error, QueueError::Refused { .. }) {
+            return Err(Fault::Queue(error.of_message(id)));
+        }
+        let (action, place) = &self.doing;
+        let failure = error.of_message(id).failure(action, place);
+        self.log.failure(&Failure { exit: Exit::SomeFailed, ..failure });
+        report.refused += 1;
+        report.kept += 1;
+        state.taken -= 1;
+        state.push(None, false, 0);
+        Ok(())
     }
 
     /// Takes the next batch; `false` when the transfer is over.

@@ -22,6 +22,8 @@ pub struct Mover {
     pub tell: Box<dyn FnMut(&Failure)>,
     /// How many could not be moved.
     pub failed: u64,
+    /// How many had arrived before.
+    pub skipped: u64,
 }
 
 impl Mover {
@@ -53,6 +55,7 @@ impl Mover {
         }
         let Some(to) = self.to else { return Ok(Step::Send(Vec::new())) };
         if self.there.remove(&(taken.event.source.clone(), taken.event.id.clone())) {
+            self.skipped += 1;
             return Ok(Step::Skip);
         }
         let mut event = self.filter.remade(taken.event)?;

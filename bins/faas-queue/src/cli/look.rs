@@ -106,7 +106,8 @@ pub struct Tail {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 An event is sent into a queue of its own, taken and settled, one at a time. The queue
-is removed in the end. Round trips are counted from when they were to begin.
+is removed in the end. Round trips are counted from when they were to begin; the first,
+which finds nothing ready, is told by itself and counts in none of the other figures.
 
 Examples:
   faas-queue ping mq:

@@ -123,7 +123,9 @@ pub struct Redrive {
 /// Flags of `purge`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The queue stays. What others hold stays too, and what comes after it has begun.
+The queue stays. What others hold stays too, and what comes after it has begun. A
+topic keeps its records: they are done for the group, and can still be peeked at and
+copied.
 
 Examples:
   faas-queue purge --yes mq:/jobs

@@ -226,12 +226,15 @@ fn put(flags: &Put) -> Outcome {
         connection.open_send(url.name()).map_err(|error| error.failure("open", &flags.url))?;
     let to = Port { connection: desk.add(connection), queue };
     let until = Until { timeout: flags.timeout, waits_for_source: true, ..Until::default() };
-    let log = Log::new("faas-queue", flags.quiet);
-    let doing = ("put into", flags.url.clone());
-    let transfer = Transfer { desk, poller, from, until, doing, log, window: None };
+    let mut log = Log::new("faas-queue", flags.quiet);
+    let (doing, told) = (("put into", flags.url.clone()), Log::new("faas-queue", flags.quiet));
+    let transfer = Transfer { desk, poller, from, until, doing, log: told, window: None };
     let trigger =
         Trigger::new(Destination::Queue(to), &flags.dead, Progress::to(None)?).editing(edit);
     let report = trigger.run(transfer)?;
+    if let transfer::End::Signal(_) = report.end {
+        log.line(&format!("{} put before that", messages(report.moved)));
+    }
     if matches!(report.end, transfer::End::TimedOut | transfer::End::GaveUp) {
         let reason = format!("no room after {}", messages(report.moved));
         let failure = Failure::new(Exit::TryAgain, "put into", &flags.url, reason);
@@ -264,7 +267,9 @@ fn get(flags: &Get) -> Outcome {
         |_| Ok(()),
     )?;
     if let Some(hold) = flags.hold.filter(|_| report.kept > 0) {
-        return transfer.hold(hold).map(|signal| signal.map_or(report.exit(), Exit::by_signal));
+        let held = transfer.hold(hold)?;
+        let exit = if held.is_disturbed { Exit::SomeFailed } else { report.exit() };
+        return Ok(held.signal.map_or(exit, Exit::by_signal));
     }
     Ok(report.exit())
 }

@@ -67,11 +67,9 @@ pub fn purge(flags: &Purge) -> super::Outcome {
     let task = Task::new(from, None, &flags.pick, None, Deed::Remove)?;
     let depth = task.errand.depth()?;
     if depth > 0 && !flags.pick.dry_run && !flags.yes {
-        let what = match is_picky(&flags.pick) && !can_be_looked_at(&task.errand.from) {
-            true => format!("those meant of {}", messages(depth)),
-            false => messages(task.errand.count_meant(depth)?),
-        };
-        if !confirm("purge", &flags.url, &what, flags.yes)? {
+        let meant = task.meant(depth)?;
+        let what = meant.map_or_else(|| format!("those meant of {}", messages(depth)), messages);
+        if meant != Some(0) && !confirm("purge", &flags.url, &what, flags.yes)? {
             return Ok(Exit::SomeFailed);
         }
     }
@@ -96,7 +94,7 @@ pub fn cp(flags: &Cp) -> super::Outcome {
     let target = Some(open_target(&to, &mut desk)?).filter(|_| !pick.dry_run);
     let doing = if is_picky(pick) { "looked at" } else { "copied" };
     let meter = Meter::new(doing, total, pick.quiet);
-    let until = Until { count: pick.count, ..Until::default() };
+    let until = Until { count: pick.count, passes_refused: true, ..Until::default() };
     let doing = ("copy to", to.to_string());
     let told = Log::new("faas-queue", pick.quiet);
     let mut transfer = Transfer { desk, poller, from, until, doing, log: told, window: None };
@@ -211,15 +209,29 @@ impl<'a> Task<'a> {
         Ok(Self { errand, pick, deed })
     }
 
+    /// How many are meant of so many; none where that cannot be told without
+    /// taking them.
+    fn meant(&self, depth: u64) -> Result<Option<u64>, Failure> {
+        match is_picky(self.pick) && !can_be_looked_at(&self.errand.from) {
+            true => Ok(None),
+            false => self.errand.count_meant(depth).map(Some),
+        }
+    }
+
     fn run(self) -> super::Outcome {
+        let (stat, from) = (self.errand.stat()?, self.errand.from.to_string());
+        let depth = stat.depth + stat.held;
+        let meant = if self.pick.dry_run { self.meant(depth)? } else { None };
         let Self { errand, pick, deed } = self;
         let done = deed.done();
         let mut log = Log::new("faas-queue", pick.quiet);
-        let (stat, from) = (errand.stat()?, errand.from.to_string());
-        let depth = stat.depth + stat.held;
         if pick.dry_run {
             errand.check_target()?;
-            let most = messages(errand.count_meant(depth)?);
+            let Some(meant) = meant else {
+                log.line(&format!("those meant of {} would be {done}", messages(depth)));
+                return Ok(Exit::Done);
+            };
+            let most = messages(meant);
             let held = match (stat.readers, stat.held) {
                 (0, _) | (_, 0) => String::new(),
                 (_, held) => format!(", unless readers finish the {held} that they hold"),
@@ -265,11 +277,12 @@ impl<'a> Task<'a> {
 /// `12 messages moved, 3 left`.
 fn said(outcome: &Outcome, done: &str) -> String {
     let some = |count: u64, text: String| if count == 0 { String::new() } else { text };
-    let Outcome { report: Report { moved, kept, .. }, failed, missed } = outcome;
+    let Outcome { report: Report { moved, kept, .. }, failed, missed, there } = outcome;
     let left = some(*kept, format!(", {kept} left"));
     let failures = some(*failed, format!(", {failed} of them for a failure"));
     let others = some(*missed, format!(", {missed} held or taken by other readers"));
-    format!("{} {done}{left}{failures}{others}", messages(*moved))
+    let there = some(*there, format!(", {there} had arrived before"));
+    format!("{} {done}{there}{left}{failures}{others}", messages(*moved))
 }
 
 fn refuse_same(from: &QueueUrl, to: &QueueUrl, action: &str) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! `-`: stdin as a queue to take from, stdout as a queue to send to, so that
 //! a pipe is one more place a function can hang between.
 
+mod closed;
 mod sink;
 mod source;
 

@@ -78,6 +78,9 @@ impl Sink {
     /// Writes what there is room for; returns how many bytes are out in all.
     pub(super) fn flush(&mut self) -> Result<u64, QueueError> {
         while self.at < self.buffer.len() {
+            if super::closed::was_closed() {
+                return Err(QueueError::io("writing to stdout")(Errno::EBADF.into()));
+            }
             let mut fds = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLOUT)];
             if !poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
                 self.wait_for_room()?;

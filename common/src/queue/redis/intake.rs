@@ -354,6 +354,14 @@ impl RedisConnection {
         }
     }
 
+    /// Leases were renewed, but for so many messages that others have.
+    pub(super) fn on_keep(&mut self, lost: u64) {
+        if lost > 0 {
+            let messages = crate::cli::confirm::messages(lost);
+            self.notices.push(format!("others took over {messages}: the lease was over"));
+        }
+    }
+
     /// Gives back what is held, takes our name off, and waits a moment so
     /// that the server has heard of it.
     pub(super) fn leave(&mut self) {

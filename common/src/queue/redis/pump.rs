@@ -200,7 +200,8 @@ impl RedisConnection {
             return;
         }
         match expect {
-            Expect::Nothing | Expect::Keep => {}
+            Expect::Nothing => {}
+            Expect::Keep => self.on_keep(text(value).parse().unwrap_or(0)),
             Expect::Ask(number) => self.answer = Some((number, value)),
             Expect::Batch => self.on_batch(text(value)),
             Expect::Replicas => self.on_replicas(text(value).parse().unwrap_or(0)),

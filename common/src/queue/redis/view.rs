@@ -275,7 +275,7 @@ fn back(
 
 /// An id of an entry: `1700000000000-0`, or without its second part.
 fn checked(id: &str) -> Result<String, QueueError> {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_number = |text: &str| !text.starts_with('+') && text.parse::<u64>().is_ok();
     let is_id = match id.split_once('-') {
         Some((ms, number)) => is_number(ms) && is_number(number),
         None => is_number(id),
