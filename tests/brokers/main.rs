@@ -11,6 +11,7 @@ mod kafka_brokers;
 mod kafka_faults;
 mod look;
 mod partition;
+mod profiles;
 mod redis;
 mod redis_bad_input;
 mod redis_cluster;

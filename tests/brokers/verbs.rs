@@ -45,7 +45,7 @@ fn a_lease_that_was_over_is_told_of() {
     holder.signal(Signal::SIGCONT);
     assert_eq!(holder.wait(), 1);
     let told = place.text("held.err");
-    assert!(told.contains("others took over 3 messages: the lease was over"), "{told}");
+    assert!(told.contains("the lease was over: others took over 3 that were held"), "{told}");
     place.ok("faas-queue rm --yes $U/$R-q");
 }
 

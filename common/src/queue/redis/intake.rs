@@ -357,8 +357,8 @@ impl RedisConnection {
     /// Leases were renewed, but for so many messages that others have.
     pub(super) fn on_keep(&mut self, lost: u64) {
         if lost > 0 {
-            let messages = crate::cli::confirm::messages(lost);
-            self.notices.push(format!("others took over {messages}: the lease was over"));
+            self.notices
+                .push(format!("the lease was over: others took over {lost} that were held"));
         }
     }
 
