@@ -51,7 +51,7 @@ pub fn ping(url: &QueueUrl, ask: &Ping, tell: impl FnMut(&Latencies)) -> Result<
     // Before anything begins threads: they leave signals to this one.
     let signals = Signals::catch().map_err(|error| Failure::io("catch", "signals", &error))?;
     let name = format!("faas-ping-{:08x}", clock::random_u64() & 0xFFFF_FFFF);
-    let object = url.with_name(&name).to_string();
+    let object = url.to_string();
     let failed = |error: QueueError| error.failure("ping", &object);
     let mut owner = queue::connect(url).map_err(failed)?;
     let spec = QueueSpec { order: Some(Order::Fifo), ..QueueSpec::default() };
@@ -142,7 +142,7 @@ impl<'a> Course<'a> {
         event.body = Some(Body::Inline(self.body.clone()));
         let sent = Handoff { taken: None, outputs: vec![(self.to, event)] };
         if let Handed::Refused(error) = self.desk.hand_over(sent).map_err(failed)? {
-            return Err(failed(error));
+            return Err(failed(error).cure("a smaller --size"));
         }
         let (mut taken, sent_at) = (Vec::new(), Instant::now());
         self.desk.flush().map_err(failed)?;

@@ -120,6 +120,29 @@ fn top_ends_with_its_terminal() {
     }
 }
 
+/// A shell stops it and lets it go on; of a screen that was resized nothing is
+/// left behind.
+#[test]
+fn top_stops_goes_on_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("faas-queue new ${P}q");
+    let screen = Screen::start(&sandbox, (80, 24), "bash --norc -i");
+    screen.press(&["echo before; faas-queue top --every 200ms", "Enter"]);
+    screen.shows("HISTORY");
+    screen.press(&["C-z"]);
+    let seen = screen.shows("Stopped");
+    assert!(!seen.contains("HISTORY") && seen.contains("\nbefore\n"), "{seen}");
+    screen.press(&["fg", "Enter"]);
+    screen.shows("HISTORY");
+    screen.tmux(&["resize-window", "-x", "120", "-y", "40"]);
+    std::thread::sleep(Duration::from_millis(500));
+    screen.press(&["q"]);
+    let seen = screen.shows("\nbefore\n");
+    assert!(!seen.contains("HISTORY"), "{seen}");
+    drop(screen);
+    sandbox.ok("faas-queue rm ${P}q");
+}
+
 #[test]
 fn top_fills_a_screen_and_does_what_keys_say() {
     let sandbox = Sandbox::new();

@@ -43,13 +43,15 @@ pub(super) fn validate(chain: &Chain, text: &str) -> Vec<Flaw> {
 fn parse_via(via: &str) -> Result<(), UrlError> {
     match QueueUrl::parse(via) {
         Ok(url) if url.scheme() == "mq" && !url.authority().is_empty() => {
-            Err(UrlError::Name("POSIX queues have no server part"))
+            Err(of_place("POSIX queues have no server part"))
         }
-        Ok(url) if !url.name().is_empty() => {
-            Err(UrlError::Name("a middleware, not one of its queues"))
-        }
+        Ok(url) if !url.name().is_empty() => Err(of_place("a middleware, not one of its queues")),
         other => other.map(drop),
     }
+}
+
+fn of_place(why: &'static str) -> UrlError {
+    UrlError::Name { why, example: "mq:".to_owned() }
 }
 
 fn check_function(source: &mut Source<'_>, chain: &Chain, function: &Function) {

@@ -52,8 +52,13 @@ pub enum UrlError {
     #[error("a password in a URL is seen by everybody (ps, history)")]
     Password(String),
     /// A name the middleware cannot have.
-    #[error("{0}")]
-    Name(&'static str),
+    #[error("{why}")]
+    Name {
+        /// Why not.
+        why: &'static str,
+        /// One that it can.
+        example: String,
+    },
     /// A profile that there is not, or a configuration that cannot be read.
     #[error(transparent)]
     Profile(#[from] ConfigError),
@@ -76,9 +81,8 @@ impl UrlError {
                 nearest if SERVED.contains(&nearest) => format!("{nearest}://HOST/0/NAME"),
                 nearest => format!("{nearest}:/NAME"),
             },
-            Self::Scheme { nearest: None, .. } | Self::NotYet(_) | Self::Name(_) => {
-                "mq:/NAME".to_owned()
-            }
+            Self::Name { example, .. } => example.clone(),
+            Self::Scheme { nearest: None, .. } | Self::NotYet(_) => "mq:/NAME".to_owned(),
         }
     }
 }
@@ -119,7 +123,7 @@ impl QueueUrl {
             Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
             None => ("", rest.strip_prefix('/').unwrap_or(rest)),
         };
-        check_name(name)?;
+        check_name(name).map_err(|why| UrlError::Name { why, example: "mq:/NAME".to_owned() })?;
         Ok(Self::Queue {
             scheme: scheme.to_owned(),
             authority: authority.to_owned(),
@@ -226,7 +230,8 @@ fn served(scheme: &str, rest: &str) -> Result<QueueUrl, UrlError> {
         None if is_number(path) => (format!("{server}/{path}"), ""),
         _ => (format!("{server}/0"), path),
     };
-    check_name(name)?;
+    let example = || format!("{scheme}://{authority}/NAME");
+    check_name(name).map_err(|why| UrlError::Name { why, example: example() })?;
     if options.split('&').any(is_secret) {
         return Err(UrlError::Password(scheme.to_owned()));
     }
@@ -246,17 +251,15 @@ fn is_secret(option: &str) -> bool {
     key.to_ascii_lowercase().ends_with("password") && !value.is_empty()
 }
 
-fn check_name(name: &str) -> Result<(), UrlError> {
+fn check_name(name: &str) -> Result<(), &'static str> {
     if name.contains('/') {
-        return Err(UrlError::Name("a queue's name has no slash in it"));
+        return Err("a queue's name has no slash in it");
     }
     if name.len() > 200 {
-        return Err(UrlError::Name("a queue's name has at most 200 bytes"));
+        return Err("a queue's name has at most 200 bytes");
     }
     if name.chars().any(char::is_control) || name.starts_with('.') {
-        return Err(UrlError::Name(
-            "a queue's name has no control characters and does not begin with a dot",
-        ));
+        return Err("a queue's name has no control characters and does not begin with a dot");
     }
     Ok(())
 }

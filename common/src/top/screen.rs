@@ -99,6 +99,21 @@ fn is_there(wait: Duration) -> bool {
     !fds.iter().any(|fd| fd.revents().is_some_and(|told| told.intersects(gone)))
 }
 
+/// Whether it is Ctrl-Z, which a terminal in raw mode leaves to its program.
+fn is_stop(event: &Event) -> bool {
+    let stop = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
+    matches!(event, Event::Key(pressed) if *pressed == stop)
+}
+
+/// Gives the terminal back until somebody wants to go on.
+fn rest(terminal: &mut DefaultTerminal) -> std::io::Result<()> {
+    ratatui::try_restore()?;
+    // A shell without jobs, or none, lets it go on at once.
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGTSTP)?;
+    *terminal = ratatui::try_init()?;
+    terminal.clear()
+}
+
 struct Screen {
     model: Model,
     look: Look,
@@ -125,7 +140,12 @@ impl Screen {
                 return Ok(Exit::by_signal(nix::libc::SIGHUP));
             }
             while event::poll(Duration::ZERO)? {
-                if let Event::Key(pressed) = event::read()?
+                let event = event::read()?;
+                if is_stop(&event) {
+                    rest(terminal)?;
+                    continue;
+                }
+                if let Event::Key(pressed) = event
                     && let Some(key) = key_of(pressed)
                 {
                     self.model.notice = None;
