@@ -30,6 +30,28 @@ fn a_closed_reader_leaves_what_was_not_written() {
     }
 }
 
+/// Beside a reader a move waits for its share of the partitions, takes it, and
+/// says what it could not have.
+#[test]
+fn a_move_beside_a_reader_takes_its_share() {
+    let place = Place::new(&shared_kafka());
+    place.ok("faas-queue new $U/$R-q $U/$R-r; seq 3000 | faas-queue put $U/$R-q");
+    let mut holder = place.start("held", "faas-queue get -n 1 --hold 1m $U/$R-q");
+    place.until_lines("held.out", 1);
+    let came = place.sh("faas-queue mv $U/$R-q $U/$R-r");
+    let count = |before: &str| {
+        let words = came.stderr.split(before).next().unwrap_or_default();
+        words.rsplit(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let (moved, others) = (count(" messages moved"), count(" held or taken"));
+    assert!(moved > 0 && others > 0 && moved + others == 3_000, "{came:?}");
+    holder.stop();
+    let rest = place.sh("faas-queue mv $U/$R-q $U/$R-r");
+    assert!(rest.stderr.contains(&format!("{others} messages moved")), "{rest:?}");
+    assert_eq!(place.ok("faas-queue peek -n 9999 -o lines $U/$R-r | sort -u | wc -l"), "3000\n");
+    place.ok("faas-queue rm --yes $U/$R-q $U/$R-r");
+}
+
 /// Whoever was stopped for longer than its lease is told that others have what
 /// it held.
 #[test]
@@ -45,8 +67,27 @@ fn a_lease_that_was_over_is_told_of() {
     holder.signal(Signal::SIGCONT);
     assert_eq!(holder.wait(), 1);
     let told = place.text("held.err");
-    assert!(told.contains("the lease was over: others took over 3 that were held"), "{told}");
+    let said = "the lease was over: others took over 3 that were held";
+    assert_eq!(told.matches(said).count(), 1, "{told}");
     place.ok("faas-queue rm --yes $U/$R-q");
+}
+
+/// A reader that is slow is waited for: no timeout counts it, and no line is
+/// torn.
+#[test]
+fn a_slow_reader_gets_all_of_it() {
+    for place in places() {
+        let kafka = place.url.starts_with("kafka");
+        let capacity = if kafka { "" } else { "--capacity 5000" };
+        let out = place.ok(&format!(
+            "faas-queue new --order fifo {capacity} $U/$R-q; seq 5000 | faas-queue put $U/$R-q
+            faas-queue get --timeout 0 $U/$R-q | (sleep 2; wc -l)
+            for n in 1 2 3; do head -c 900000 /dev/zero | tr '\\0' $n; echo; done | faas-queue put -i lines $U/$R-q
+            faas-queue get -n 3 --timeout 1s -o lines $U/$R-q | (sleep 3; wc -lc | tr -s ' ')
+            faas-queue rm --yes $U/$R-q"
+        ));
+        assert_eq!(out, "5000\n 3 2700003\n", "{}", place.url);
+    }
 }
 
 /// Stdout that is closed is not written to: nothing is taken.

@@ -269,8 +269,8 @@ fn message(
 fn footer(model: &Model, look: Look) -> Line<'static> {
     let silent =
         |(source, silence_s): &(String, u64)| format!("{source}: no answer for {silence_s} s");
-    let trouble = model.troubles.values().next().cloned();
-    let trouble = trouble.or_else(|| model.silence.as_ref().map(silent));
+    let trouble = model.silence.as_ref().map(silent);
+    let trouble = trouble.or_else(|| model.troubles.values().next().cloned());
     // What came of a key is seen until the next one.
     if let Some(text) = model.notice.clone().or(trouble) {
         return Line::styled(text, look.colour(Color::Red).add_modifier(Modifier::BOLD));

@@ -51,6 +51,8 @@ pub struct Until {
     pub looked: Option<u64>,
     /// Whether a target without room is waited for all the same.
     pub waits_for_room: bool,
+    /// Whether whoever reads what is written is waited for, however long.
+    pub waits_for_reader: bool,
     /// Whether a message that can never arrive is left, and the others go on.
     pub passes_refused: bool,
     /// Whether the source is waited for, however long it is silent: then the
@@ -436,6 +438,9 @@ impl Transfer {
 
     /// Whether what is on its way takes too long.
     fn gives_up(&self, state: &State) -> bool {
+        if self.until.waits_for_reader {
+            return false;
+        }
         // Who takes what is there waits for no room, but for answers.
         let patience = self.until.timeout.map(|timeout| match state.waits_for {
             None if timeout.is_zero() => Duration::from_millis(ANSWER_MAX_MS),

@@ -177,6 +177,9 @@ fn ls(flags: &Ls) -> Outcome {
     let mut connection = connect(&url)?;
     let mut stats = connection.list().map_err(|error| error.failure("list", &text))?;
     stats.retain(|stat| url.name().is_empty() || stat.name == url.name());
+    if stats.is_empty() && !url.name().is_empty() {
+        return Err(queue::QueueError::NoSuchQueue.failure("look at", &text));
+    }
     table::print_queues(&stats, connection.as_ref(), flags.output)?;
     if flags.verbose {
         table::print_capabilities(flags.output)?;
@@ -254,7 +257,8 @@ fn get(flags: &Get) -> Outcome {
     let to = Port { connection: desk.add(Box::new(pipe)), queue: queue::QueueId(1) };
     let all = flags.timeout == Some(Duration::ZERO);
     let count = flags.count.or(if all { None } else { Some(1) });
-    let until = Until { count, timeout: flags.timeout, ..Until::default() };
+    let (timeout, waits_for_reader) = (flags.timeout, true);
+    let until = Until { count, timeout, waits_for_reader, ..Until::default() };
     let log = Log::new("faas-queue", false);
     let doing = ("get from", flags.url.clone());
     let mut transfer = Transfer { desk, poller, from, until, doing, log, window: None };

@@ -223,6 +223,8 @@ impl<'a> Task<'a> {
         let depth = stat.depth + stat.held;
         let meant = if self.pick.dry_run { self.meant(depth)? } else { None };
         let Self { errand, pick, deed } = self;
+        let middleware = queue::find(errand.from.scheme());
+        let is_exact = middleware.is_none_or(|one| one.capabilities.counts_held);
         let done = deed.done();
         let mut log = Log::new("faas-queue", pick.quiet);
         if pick.dry_run {
@@ -236,7 +238,8 @@ impl<'a> Task<'a> {
                 (0, _) | (_, 0) => String::new(),
                 (_, held) => format!(", unless readers finish the {held} that they hold"),
             };
-            log.line(&format!("{most} would be {done}{held}"));
+            let about = if is_exact { "" } else { "at most " };
+            log.line(&format!("{about}{most} would be {done}{held}"));
             return Ok(Exit::Done);
         }
         if depth == 0 {
@@ -259,7 +262,7 @@ impl<'a> Task<'a> {
             log.line(&format!("{} {done} before that", messages(count)));
         }
         let outcome = outcome?;
-        log.line(&said(&outcome, done));
+        log.line(&said(&outcome, done, is_exact));
         let exit = match outcome.report.end {
             // All that is there was taken.
             End::TimedOut => Exit::Done,
@@ -275,12 +278,14 @@ impl<'a> Task<'a> {
 }
 
 /// `12 messages moved, 3 left`.
-fn said(outcome: &Outcome, done: &str) -> String {
+fn said(outcome: &Outcome, done: &str, is_exact: bool) -> String {
     let some = |count: u64, text: String| if count == 0 { String::new() } else { text };
     let Outcome { report: Report { moved, kept, .. }, failed, missed, there } = outcome;
     let left = some(*kept, format!(", {kept} left"));
     let failures = some(*failed, format!(", {failed} of them for a failure"));
-    let others = some(*missed, format!(", {missed} held or taken by other readers"));
+    // Where only places are counted, ends of transactions count.
+    let about = if is_exact { "" } else { "at most " };
+    let others = some(*missed, format!(", {about}{missed} held or taken by other readers"));
     let there = some(*there, format!(", {there} had arrived before"));
     format!("{} {done}{there}{left}{failures}{others}", messages(*moved))
 }

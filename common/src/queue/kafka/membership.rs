@@ -73,7 +73,7 @@ impl Reader {
     pub(super) fn begin(&mut self) -> Result<(), QueueError> {
         if self.to_begin.is_empty() {
             // An assignment without partitions wants an answer too.
-            self.assigned_at.get_or_insert_with(Instant::now);
+            self.fetched_from = Some(Instant::now());
             self.answer_with(&TopicPartitionList::new());
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Reader {
             Err(error) => return Err(faults::of(&error, &self.url)),
         };
         self.to_begin.clear();
-        self.assigned_at.get_or_insert_with(Instant::now);
+        self.fetched_from = Some(Instant::now());
         let mut list = TopicPartitionList::with_capacity(left.len());
         for (partition, prefix, mark) in left {
             self.epochs += 1;

@@ -24,7 +24,7 @@ const SPARE: usize = 1_000;
 /// Bytes that may be in their bodies.
 const WAITING_BYTES_MAX: u64 = 64 << 20;
 
-/// How long the first fetch of a new member may take.
+/// How long the first fetch may take.
 const FIRST_FETCH_MAX: Duration = Duration::from_millis(700);
 
 /// A message that was handed out.
@@ -65,8 +65,8 @@ pub(super) struct Reader {
     /// Whether the caller wants to be woken.
     pub(super) listening: bool,
     pub(super) wanted_at: Instant,
-    /// When partitions were first assigned.
-    pub(super) assigned_at: Option<Instant>,
+    /// When partitions were last assigned, or begun to be fetched again.
+    pub(super) fetched_from: Option<Instant>,
     /// Whether done messages may never be done again.
     pub(super) exact: bool,
     /// Whether a transaction with its offsets is under way; then no other
@@ -122,7 +122,7 @@ impl Reader {
             rung,
             listening: false,
             wanted_at: now,
-            assigned_at: None,
+            fetched_from: None,
             exact,
             in_transaction: false,
             doubted: false,
@@ -222,10 +222,12 @@ impl Reader {
         }
     }
 
-    /// Whether it has not been a member for long enough to know if there are
-    /// messages.
+    /// Whether it cannot know yet if there are messages: others have yet to let
+    /// partitions go, the first fetch is under way, or what is there waits for
+    /// the trial of one that may have killed somebody.
     pub(super) fn is_settling(&self) -> bool {
-        self.assigned_at.is_none_or(|at| at.elapsed() < FIRST_FETCH_MAX)
+        let is_fetching = self.fetched_from.is_none_or(|at| at.elapsed() < FIRST_FETCH_MAX);
+        is_fetching || self.parts.is_empty() || self.waiting() > 0
     }
 
     /// How many messages could be handed out now.
@@ -366,6 +368,9 @@ impl Reader {
         let list = named(&self.topic, &others);
         let done = if paused { consumer.pause(&list) } else { consumer.resume(&list) };
         if done.is_ok() {
+            if !paused {
+                self.fetched_from = Some(Instant::now());
+            }
             self.parts.values_mut().for_each(|part| part.paused = paused);
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Intake {
     is_ending: bool,
     /// Whether answers with messages may have been lost.
     has_lost: bool,
+    /// Messages that others had when leases were last renewed.
+    lost: u64,
     /// Queues that gave less than was asked for when they were last read.
     empty: BTreeSet<QueueId>,
     /// Queues that messages are asked for from.
@@ -356,7 +358,8 @@ impl RedisConnection {
 
     /// Leases were renewed, but for so many messages that others have.
     pub(super) fn on_keep(&mut self, lost: u64) {
-        if lost > 0 {
+        let before = std::mem::replace(&mut self.intake.lost, lost);
+        if lost > 0 && lost != before {
             self.notices
                 .push(format!("the lease was over: others took over {lost} that were held"));
         }
