@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 /// Width of the column of URLs, where nobody says how wide a row may be.
 const URL: usize = 40;
 /// Width of the other columns.
-const OTHERS: usize = 74;
+const OTHERS: usize = 77;
+/// Width below which only depths are shown.
+const NARROW: usize = 76;
 
 /// Prints a row for each queue, so many times, or until nobody reads. A server
 /// that goes away is told of once, and asked again.
@@ -144,21 +146,23 @@ impl Rows {
     }
 }
 
-/// A row; on a terminal it fits into one line.
+/// A row; on a terminal it fits into one line: what has no room is left out,
+/// the day first, then rates and readers.
 fn line(time: &str, url: &str, [depth, held, sent, done]: &[&str; 4], readers: &str) -> String {
     let width = width();
-    let is_narrow = width.is_some_and(|width| width < OTHERS + URL);
-    // The day is left out where there is no room for it.
-    let (time, time_width) = match is_narrow {
-        true => (time.get(11..19).unwrap_or(time), 8),
-        false => (time, 27),
+    let (time, time_width) = match width {
+        Some(width) if width < OTHERS + URL => (time.get(11..19).unwrap_or(time), 8),
+        _ => (time, 27),
     };
-    let room = width.map(|width| width.saturating_sub(OTHERS - 27 + time_width).max(12));
+    let mut numbers = format!("  {depth:>7}  {held:>6}");
+    if width.is_none_or(|width| width >= NARROW) {
+        numbers.push_str(&format!("  {sent:>9}  {done:>9}  {readers:>7}"));
+    }
+    let used = time_width + 2 + numbers.len();
+    let room = width.map(|width| width.saturating_sub(used).max(8));
     let url = room.map_or_else(|| url.to_owned(), |room| fitted_middle(url, room));
     let gap = " ".repeat(room.unwrap_or(URL).min(URL).saturating_sub(width_of(&url)));
-    format!(
-        "{time:<time_width$}  {url}{gap}  {depth:>7}  {held:>6}  {sent:>9}  {done:>9}  {readers:>7}\n"
-    )
+    format!("{time:<time_width$}  {url}{gap}{numbers}\n")
 }
 
 fn write(text: &str, with_head: bool) -> std::io::Result<()> {

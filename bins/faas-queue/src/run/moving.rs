@@ -218,30 +218,39 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn run(self) -> super::Outcome {
-        let (stat, from) = (self.errand.stat()?, self.errand.from.to_string());
+    /// Whether depths are of messages alone: in a topic ends of transactions
+    /// count too.
+    fn is_exact(&self) -> bool {
+        let middleware = queue::find(self.errand.from.scheme());
+        middleware.is_none_or(|one| one.capabilities.counts_held)
+    }
+
+    /// What would be done.
+    fn tell(&self) -> Result<String, Failure> {
+        self.errand.check_target()?;
+        let stat = self.errand.stat()?;
         let depth = stat.depth + stat.held;
-        let meant = if self.pick.dry_run { self.meant(depth)? } else { None };
-        let Self { errand, pick, deed } = self;
-        let middleware = queue::find(errand.from.scheme());
-        let is_exact = middleware.is_none_or(|one| one.capabilities.counts_held);
-        let done = deed.done();
-        let mut log = Log::new("faas-queue", pick.quiet);
-        if pick.dry_run {
-            errand.check_target()?;
-            let Some(meant) = meant else {
-                log.line(&format!("those meant of {} would be {done}", messages(depth)));
-                return Ok(Exit::Done);
-            };
-            let most = messages(meant);
-            let held = match (stat.readers, stat.held) {
-                (0, _) | (_, 0) => String::new(),
-                (_, held) => format!(", unless readers finish the {held} that they hold"),
-            };
-            let about = if is_exact { "" } else { "at most " };
-            log.line(&format!("{about}{most} would be {done}{held}"));
+        let held = match (stat.readers, stat.held) {
+            (0, _) | (_, 0) => String::new(),
+            (_, held) => format!(", unless readers finish the {held} that they hold"),
+        };
+        let about = if self.is_exact() || is_picky(self.pick) { "" } else { "at most " };
+        let meant = match self.meant(depth)? {
+            Some(meant) => format!("{about}{}", messages(meant)),
+            None => format!("those meant of {}", messages(depth)),
+        };
+        Ok(format!("{meant} would be {}{held}", self.deed.done()))
+    }
+
+    fn run(self) -> super::Outcome {
+        let mut log = Log::new("faas-queue", self.pick.quiet);
+        if self.pick.dry_run {
+            log.line(&self.tell()?);
             return Ok(Exit::Done);
         }
+        let is_exact = self.is_exact();
+        let Self { errand, pick, deed } = self;
+        let (depth, from, done) = (errand.depth()?, errand.from.to_string(), deed.done());
         if depth == 0 {
             log.line(&format!("{} {done}", messages(0)));
             return Ok(Exit::Done);
