@@ -163,6 +163,24 @@ fn refusals_name_what_they_met() {
     }
 }
 
+/// A copy that can be gone on with never says that it is done while something
+/// has not arrived.
+#[test]
+fn a_copy_to_resume_passes_nothing_over() {
+    let [redis, kafka] = places();
+    let script = format!(
+        "K='{}'; faas-queue new --order fifo $U/$R-a; faas-queue new $K/$R-b; seq 3 | faas-queue put $U/$R-a
+        head -c 3000000 /dev/zero | faas-queue put -i raw --id big $U/$R-a; seq 4 5 | faas-queue put $U/$R-a
+        for n in 1 2; do faas-queue cp --resume note $U/$R-a $K/$R-b; echo $?; done
+        faas-queue cp -q --resume note --where '.id != \"big\"' $U/$R-a $K/$R-b; echo $?
+        faas-queue peek -n 9 -o lines $K/$R-b | sort | tr '\n' ' '; faas-queue rm --yes $U/$R-a $K/$R-b",
+        kafka.url
+    );
+    let came = redis.sh(&script);
+    assert_eq!(came.stdout, "2\n2\n0\n1 2 3 4 5 ", "{came:?}");
+    assert_eq!(came.stderr.matches("message big: ").count(), 2, "{came:?}");
+}
+
 /// A copy that follows goes on with what comes later, until it is ended.
 #[test]
 fn a_copy_follows() {

@@ -94,7 +94,9 @@ pub fn cp(flags: &Cp) -> super::Outcome {
     let target = Some(open_target(&to, &mut desk)?).filter(|_| !pick.dry_run);
     let doing = if is_picky(pick) { "looked at" } else { "copied" };
     let meter = Meter::new(doing, total, pick.quiet);
-    let until = Until { count: pick.count, passes_refused: true, ..Until::default() };
+    // A note says that all before it has arrived: nothing is passed over then.
+    let passes_refused = journal.is_none();
+    let until = Until { count: pick.count, passes_refused, ..Until::default() };
     let doing = ("copy to", to.to_string());
     let told = Log::new("faas-queue", pick.quiet);
     let mut transfer = Transfer { desk, poller, from, until, doing, log: told, window: None };
