@@ -13,7 +13,7 @@ use crate::subject::{BODY, PATIENCE, Subject};
 use faas_common::queue::{self, QueueSpec, QueueUrl};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
@@ -160,6 +160,29 @@ pub fn make_topics<'a>(url: &str, names: impl Iterator<Item = &'a str>) {
     let mut connection = queue::connect(&url).expect("brokers");
     for name in names {
         connection.create(name, &QueueSpec::default()).expect("a new topic");
+    }
+}
+
+/// Ten records into each topic, and a group of each topic that is done with the
+/// first four of them.
+pub fn use_topics(url: &str, names: &[String]) {
+    let servers = servers(url);
+    let mut sender = Sender::new(&producing(servers));
+    for name in names {
+        for _ in 0..10 {
+            let record: BaseRecord<'_, [u8], [u8], ()> = BaseRecord::to(name).payload(BODY);
+            let sent = sender.producer.send(record.partition(0));
+            sent.map_err(|(error, _)| error).expect("there is room");
+            sender.sent += 1;
+        }
+    }
+    sender.wait();
+    for name in names {
+        let mut config = base(servers);
+        let consumer: BaseConsumer =
+            config.set("group.id", name).create().expect("a consumer that does not join");
+        let first = listed(name, &Offsets::from([(0, 4)]));
+        consumer.commit(&first, CommitMode::Sync).expect("it is committed");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::brokers;
 use super::put::{lines, put_into_stream, rounds, told};
-use crate::bare_kafka::make_topics;
+use crate::bare_kafka::{make_topics, use_topics};
 use crate::process::{Process, tool};
 use crate::report::Report;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -32,7 +32,9 @@ pub fn list(report: &mut Report) {
     if let Some(kafka) = brokers::kafka(report) {
         let names: Vec<String> = (0..QUEUES).map(|number| format!("queue-{number}")).collect();
         make_topics(&kafka.url(), names.iter().map(String::as_str));
-        of(report, "Kafka", &kafka.url());
+        of(report, "Kafka, nobody has read", &kafka.url());
+        use_topics(&kafka.url(), &names);
+        of(report, "Kafka, read by 1 000 groups", &kafka.url());
     }
 }
 

@@ -1,8 +1,11 @@
-//! What groups have committed. Each is asked by a client of its own that does
-//! not join it: to ask for many with one client librdkafka has a call that
-//! ends the process when a broker dies meanwhile (2.12.1).
+//! What groups have committed. Brokers of a plain connection are asked for all
+//! of them at once; where that cannot be, and for those it did not tell of, each
+//! group is asked for by a client of its own that does not join it. (The call
+//! that librdkafka has for many groups ends the process when a broker dies
+//! meanwhile: 2.12.1.)
 
 use super::context::{self, Context, Notes};
+use super::coordinators;
 use super::mark::Mark;
 use super::offsets::Topic;
 use super::settings::Settings;
@@ -16,8 +19,8 @@ use std::time::{Duration, Instant};
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long leaving may take.
 const LEAVE_MAX: Duration = Duration::from_millis(500);
-/// How many groups are asked at a time: each takes a few milliseconds, most of
-/// them spent waiting, and ten descriptors.
+/// How many clients ask at a time: each takes a few milliseconds, most of them
+/// spent waiting, and ten descriptors.
 const ASKERS: usize = 24;
 
 /// How far a group is with a partition: an offset, and the mark beside it.
@@ -32,6 +35,9 @@ pub(super) struct Commit {
 /// Commits by topic and partition, each of the group that reads the topic.
 pub(super) type Commits = BTreeMap<(String, i32), Commit>;
 
+/// A group, and the topics of which it is asked.
+pub(super) type Group<'a> = (&'a str, Vec<&'a Topic>);
+
 /// All that the groups of these topics have committed.
 ///
 /// # Errors
@@ -45,21 +51,34 @@ pub(super) fn committed(
     for topic in topics {
         groups.entry(settings.group_of(&topic.0)).or_default().push(topic);
     }
-    let groups: Vec<(&str, Vec<&Topic>)> = groups.into_iter().collect();
+    let mut groups: Vec<Group<'_>> = groups.into_iter().collect();
+    let mut all = Commits::new();
+    if settings.is_plain() {
+        let told = coordinators::committed(settings, &groups);
+        groups.retain(|(group, _)| !told.contains_key(group));
+        all.extend(told.into_values().flatten());
+    }
+    for commits in by_clients(settings, notes, &groups) {
+        all.extend(commits?);
+    }
+    Ok(all)
+}
+
+/// What each of these groups has committed.
+fn by_clients(
+    settings: &Settings,
+    notes: &Notes,
+    groups: &[Group<'_>],
+) -> Vec<KafkaResult<Commits>> {
     let each = groups.len().div_ceil(ASKERS).max(1);
-    let ask = |(group, topics): &(&str, Vec<&Topic>)| of_group(settings, notes, group, topics);
-    let told: Vec<KafkaResult<Commits>> = std::thread::scope(|scope| {
+    let ask = |(group, topics): &Group<'_>| of_group(settings, notes, group, topics);
+    std::thread::scope(|scope| {
         let askers: Vec<_> = groups
             .chunks(each)
             .map(|some| scope.spawn(move || some.iter().map(ask).collect::<Vec<_>>()))
             .collect();
         askers.into_iter().flat_map(|asker| asker.join().unwrap_or_default()).collect()
-    });
-    let mut all = Commits::new();
-    for commits in told {
-        all.extend(commits?);
-    }
-    Ok(all)
+    })
 }
 
 fn of_group(

@@ -10,7 +10,9 @@
 mod admin;
 pub mod balance;
 mod bell;
+mod broker;
 mod context;
+mod coordinators;
 mod count;
 mod crew;
 mod depth;

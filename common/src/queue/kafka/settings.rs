@@ -156,6 +156,13 @@ impl Settings {
         self.group.as_deref().unwrap_or(topic)
     }
 
+    /// Whether brokers are spoken to without TLS and without a login, as they are
+    /// when nothing else was said.
+    pub(super) fn is_plain(&self) -> bool {
+        let protocol = self.options.iter().rfind(|(key, _)| key == "security.protocol");
+        protocol.is_none_or(|(_, value)| value.eq_ignore_ascii_case("plaintext"))
+    }
+
     /// The least number of copies in step, as text, when it was said.
     pub(super) fn min_isr(&self) -> Option<String> {
         self.min_isr.map(|count| count.to_string())
