@@ -206,8 +206,8 @@ fn names_and_passwords() {
     let file = "export FAAS_KAFKA_PASSWORD_FILE=$PWD/password;";
     let came = with(file, "faas-queue ls \"kafka://test@${U#kafka://}?${L%&*}\"");
     assert_eq!(came.code, 0, "a user's name before the @: {came:?}");
-    let some = "seq 5 | faas-queue put \"$U/$R-q?$L\" && faas-queue get -n2 \"$U/$R-q?$L\" && \
-        faas-queue stat -o json \"$U/$R-q?$L\" | jq .depth";
+    let some = "export Q=\"$U/$R-q?$L\"; faas-queue new \"$Q\" && seq 5 | faas-queue put \"$Q\" && \
+        faas-queue get -n2 \"$Q\" && faas-queue stat -o json \"$Q\" | jq .depth";
     let came = with(right, some);
     assert_eq!(came.stdout.lines().last(), Some("3"), "how far its group is: {came:?}");
     let wrong = "export FAAS_KAFKA_PASSWORD=geheim;";
