@@ -14,7 +14,7 @@ use faas_common::queue::{self, QueueSpec, QueueUrl};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::message::{BorrowedMessage, Message as _, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -27,6 +27,21 @@ use std::time::{Duration, Instant};
 
 /// How long one look for the first message of a batch waits.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// What our events have beside their body, as long as there: a record of a bare
+/// loop has as many bytes. They are handed on as they came.
+const HEADERS: [(&str, &str); 7] = [
+    ("ce_id", "0123456789abcdef0123456789abcdef"),
+    ("ce_specversion", "1.0"),
+    ("ce_source", "/faas/hop"),
+    ("ce_type", "faas.event"),
+    ("ce_time", "2026-01-01T00:00:00.000000Z"),
+    ("content-type", "text/plain"),
+    (
+        "faas-control",
+        "as long as the share of an invocation, its run, its deadline and what else is in a control blo",
+    ),
+];
 
 /// How far each partition is done: the offset of the next message.
 type Offsets = BTreeMap<i32, i64>;
@@ -202,7 +217,8 @@ pub fn work(args: &[String]) -> ! {
             match consumer.poll(look) {
                 Some(Ok(message)) => {
                     let answer = filter.ask(message.payload().unwrap_or_default());
-                    sender.send(to, message.key(), answer, None);
+                    let headers = message.headers().map(|headers| headers.detach());
+                    sender.send(to, message.key(), answer, headers);
                     offsets.insert(message.partition(), message.offset() + 1);
                     count += 1;
                 }
@@ -217,6 +233,8 @@ pub fn work(args: &[String]) -> ! {
 
 /// A chain of bare workers.
 pub struct BareKafka {
+    name: &'static str,
+    headers: Option<OwnedHeaders>,
     _workers: Vec<Process>,
     consumer: BaseConsumer,
     sender: Sender,
@@ -226,9 +244,22 @@ pub struct BareKafka {
 
 impl BareKafka {
     /// Starts a worker for each hop, which takes up to `most` messages at once
-    /// and says at once that they are done.
-    pub fn start(url: &str, hops: usize, program: &Program, most: usize) -> Self {
-        let topics: Vec<String> = (0..=hops).map(|i| format!("bare-{i}")).collect();
+    /// and says at once that they are done. Without headers a record is a body
+    /// and a key.
+    pub fn start(
+        url: &str,
+        hops: usize,
+        program: &Program,
+        most: usize,
+        with_headers: bool,
+    ) -> Self {
+        let name = if with_headers { "bare" } else { "bare, body only" };
+        let header = |headers: OwnedHeaders, (key, value): &(&str, &'static str)| {
+            headers.insert(Header { key, value: Some(*value) })
+        };
+        let headers = with_headers.then(|| HEADERS.iter().fold(OwnedHeaders::new(), header));
+        let topics: Vec<String> =
+            (0..=hops).map(|i| format!("bare-{i}-{}", usize::from(with_headers))).collect();
         make_topics(url, topics.iter().map(String::as_str));
         let servers = servers(url);
         let worker = |pair: &[String]| {
@@ -238,6 +269,8 @@ impl BareKafka {
             Process::start(command)
         };
         Self {
+            name,
+            headers,
             _workers: topics.windows(2).map(worker).collect(),
             consumer: consumer(servers, &topics[hops], true),
             sender: Sender::new(&producing(servers)),
@@ -249,13 +282,13 @@ impl BareKafka {
 
 impl Subject for BareKafka {
     fn name(&self) -> &'static str {
-        "bare"
+        self.name
     }
 
     fn try_send(&mut self) -> bool {
         // A key of each message's own spreads them as those of ours are.
         let key = self.sender.sent.to_string();
-        self.sender.send(&self.first, Some(key.as_bytes()), BODY, None);
+        self.sender.send(&self.first, Some(key.as_bytes()), BODY, self.headers.clone());
         true
     }
 

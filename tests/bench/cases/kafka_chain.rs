@@ -1,5 +1,6 @@
 //! A chain of 3 filters that do nothing over Kafka, at least once: ours, and
-//! the bare loop that consumes, produces and commits.
+//! the bare loop that consumes, produces and commits, with records as long as
+//! ours and with a body only.
 
 use super::brokers::{self, HOPS, WINDOW};
 use crate::bare_kafka::BareKafka;
@@ -17,8 +18,9 @@ pub fn hop(report: &mut Report) {
     let Some(kafka) = brokers::kafka(report) else { return };
     let (url, program) = (kafka.url(), Program::cat(true));
     let mut ours = Ours::start_via(&url, HOPS, &program);
-    let mut bare = BareKafka::start(&url, HOPS, &program, 1);
-    let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare];
+    let mut bare = BareKafka::start(&url, HOPS, &program, 1, true);
+    let mut short = BareKafka::start(&url, HOPS, &program, 1, false);
+    let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare, &mut short];
     brokers::hop(report, "kafka-hop", COUNT, subjects);
 }
 
@@ -31,8 +33,9 @@ pub fn saturation(report: &mut Report) {
         let Some(kafka) = brokers::kafka(report) else { return };
         let url = kafka.url();
         let mut ours = Ours::start_via(&url, HOPS, &program);
-        let mut bare = BareKafka::start(&url, HOPS, &program, WINDOW);
-        let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare];
+        let mut bare = BareKafka::start(&url, HOPS, &program, WINDOW, true);
+        let mut short = BareKafka::start(&url, HOPS, &program, WINDOW, false);
+        let subjects = &mut [&mut ours as &mut dyn Subject, &mut bare, &mut short];
         brokers::saturation(report, "kafka-saturation", goal, subjects);
     }
 }
