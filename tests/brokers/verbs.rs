@@ -30,6 +30,25 @@ fn a_closed_reader_leaves_what_was_not_written() {
     }
 }
 
+/// How far groups are, whoever is asked for it and however the group is named.
+#[test]
+fn depths_are_those_of_the_group() {
+    let place = Place::new(&shared_kafka());
+    place.ok("faas-queue new $U/$R-q $U/$R-r; seq 9 | faas-queue put $U/$R-q; seq 5 | faas-queue put $U/$R-r");
+    let depths = |options: &str| {
+        place.ok(&format!(
+            "for queue in q r; do faas-queue stat -o json \"$U/$R-$queue{options}\"; done | jq .depth | tr '\\n' ' '"
+        ))
+    };
+    place.ok("faas-queue get -n 4 $U/$R-q; faas-queue get -n 2 \"$U/$R-q?group=others\"
+        faas-queue get -n 1 \"$U/$R-q?group.id=more\"");
+    assert_eq!(depths(""), "5 5 ");
+    assert_eq!(depths("?group=others"), "7 5 ");
+    assert_eq!(depths("?group.id=more"), "8 5 ", "by a client of its own");
+    assert_eq!(depths("?client.id=x"), "5 5 ", "by a client of its own");
+    place.ok("faas-queue rm --yes $U/$R-q $U/$R-r");
+}
+
 /// Beside a reader a move waits for its share of the partitions, takes it, and
 /// says what it could not have.
 #[test]

@@ -1,19 +1,17 @@
-//! A connection to one broker for questions that librdkafka has no call for.
-//! It speaks the plain protocol: neither TLS nor SASL.
+//! A connection to one broker, for questions that are better not asked with
+//! librdkafka. It speaks the plain protocol: neither TLS nor SASL.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The port of a broker that is named without one.
 const PORT: u16 = 9092;
 /// How long a broker may take to accept a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
-/// How long it may take to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// The longest answer that is read, in bytes.
 const FRAME_MAX: usize = 64 << 20;
 
@@ -38,10 +36,15 @@ impl Broker {
     /// the broker knows all these questions.
     ///
     /// # Errors
-    /// There is none, it does not answer, or it does not know one of them.
-    pub(super) fn connect(address: &str, questions: &[Question]) -> io::Result<Self> {
-        let mut broker = Self { stream: open(address)?, asked: 0 };
-        let known = broker.ask(0, &ApiVersionsRequest::default())?.api_keys;
+    /// There is none, it does not answer in time, or it does not know one of
+    /// them.
+    pub(super) fn connect(
+        address: &str,
+        questions: &[Question],
+        deadline: Instant,
+    ) -> io::Result<Self> {
+        let mut broker = Self { stream: open(address, deadline)?, asked: 0 };
+        let known = broker.ask(0, &ApiVersionsRequest::default(), deadline)?.api_keys;
         let knows = |question: &Question| {
             known.iter().any(|api| {
                 api.api_key == question.key
@@ -57,12 +60,19 @@ impl Broker {
     /// Asks one question and waits for its answer.
     ///
     /// # Errors
-    /// The broker went away, takes too long, or answers something else.
-    pub(super) fn ask<R: Request>(&mut self, version: i16, request: &R) -> io::Result<R::Response> {
+    /// The broker went away, takes too long, or answers something else; it is
+    /// of no use then.
+    pub(super) fn ask<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+        deadline: Instant,
+    ) -> io::Result<R::Response> {
         self.asked = self.asked.wrapping_add(1);
         let frame = framed(version, self.asked, request)?;
+        self.stream.set_write_timeout(Some(left(deadline)?))?;
         self.stream.write_all(&frame)?;
-        let mut answer = self.read_frame()?;
+        let mut answer = self.read_frame(deadline)?;
         let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version));
         if header.map_err(invalid)?.correlation_id != self.asked {
             return Err(ErrorKind::InvalidData.into());
@@ -70,28 +80,46 @@ impl Broker {
         R::Response::decode(&mut answer, version).map_err(invalid)
     }
 
-    fn read_frame(&mut self) -> io::Result<Bytes> {
+    fn read_frame(&mut self, deadline: Instant) -> io::Result<Bytes> {
         let mut size = [0; 4];
-        self.stream.read_exact(&mut size)?;
+        self.read(&mut size, deadline)?;
         let size = usize::try_from((&size[..]).get_i32()).map_err(invalid)?;
         if size > FRAME_MAX {
             return Err(ErrorKind::InvalidData.into());
         }
         let mut frame = vec![0; size];
-        self.stream.read_exact(&mut frame)?;
+        self.read(&mut frame, deadline)?;
         Ok(frame.into())
+    }
+
+    /// Reads so much, however slowly it comes, until the time is over.
+    fn read(&mut self, mut into: &mut [u8], deadline: Instant) -> io::Result<()> {
+        while !into.is_empty() {
+            self.stream.set_read_timeout(Some(left(deadline)?))?;
+            match self.stream.read(into) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => into = &mut into[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
-fn open(address: &str) -> io::Result<TcpStream> {
+/// The time until then, if there is any.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn open(address: &str, deadline: Instant) -> io::Result<TcpStream> {
     let (host, port) = host_and_port(address)?;
     let mut failure = ErrorKind::AddrNotAvailable.into();
     for place in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&place, CONNECT_MAX) {
+        match TcpStream::connect_timeout(&place, CONNECT_MAX.min(left(deadline)?)) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(ANSWER_MAX))?;
-                stream.set_write_timeout(Some(ANSWER_MAX))?;
                 return Ok(stream);
             }
             Err(error) => failure = error,
@@ -100,15 +128,16 @@ fn open(address: &str) -> io::Result<TcpStream> {
     Err(failure)
 }
 
-/// `HOST`, `HOST:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`, in its parts.
+/// `HOST`, `HOST:PORT`, `ADDRESS`, `[ADDRESS]` or `[ADDRESS]:PORT`, in its parts.
 fn host_and_port(address: &str) -> io::Result<(&str, u16)> {
     let after_host = address.rfind(']').unwrap_or(0);
-    let (host, port) = match address[after_host..].rfind(':') {
-        Some(colon) => {
-            let (host, port) = address.split_at(after_host + colon);
-            (host, port[1..].parse().map_err(invalid)?)
+    let (host, port) = match address[after_host..].split_once(':') {
+        // More than one is an address of IPv6 by itself.
+        Some((_, port)) if !port.contains(':') => {
+            let host = &address[..address.len() - port.len() - 1];
+            (host, port.parse().map_err(invalid)?)
         }
-        None => (address, PORT),
+        _ => (address, PORT),
     };
     Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
 }
@@ -144,6 +173,7 @@ mod tests {
         assert_eq!(parts("queues.example:19"), Some(("queues.example", 19)));
         assert_eq!(parts("[::1]"), Some(("::1", PORT)));
         assert_eq!(parts("[::1]:19"), Some(("::1", 19)));
+        assert_eq!(parts("2001:db8::5"), Some(("2001:db8::5", PORT)));
         assert_eq!(parts("queues.example:many"), None);
     }
 
@@ -159,7 +189,8 @@ mod tests {
             stream.read_exact(&mut request).expect("a request");
             stream.write_all(answer).expect("it listens");
         });
-        let failure = Broker::connect(&address, &[]).expect_err("this is no broker");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let failure = Broker::connect(&address, &[], deadline).expect_err("this is no broker");
         server.join().expect("it has answered");
         failure.kind()
     }

@@ -6,13 +6,16 @@
 
 use super::context::{self, Context, Notes};
 use super::coordinators;
+use super::faults;
 use super::mark::Mark;
 use super::offsets::Topic;
 use super::settings::Settings;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::RDKafkaErrorCode::BadMessage;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long brokers may take to answer.
@@ -77,7 +80,11 @@ fn by_clients(
             .chunks(each)
             .map(|some| scope.spawn(move || some.iter().map(ask).collect::<Vec<_>>()))
             .collect();
-        askers.into_iter().flat_map(|asker| asker.join().unwrap_or_default()).collect()
+        let told = |asker: ScopedJoinHandle<'_, Vec<KafkaResult<Commits>>>| {
+            // The crate panics over metadata that is no text.
+            asker.join().unwrap_or_else(|_| vec![Err(KafkaError::OffsetFetch(BadMessage))])
+        };
+        askers.into_iter().flat_map(told).collect()
     })
 }
 
@@ -98,6 +105,11 @@ fn of_group(
     context::end_close(consumer, Instant::now() + LEAVE_MAX);
     let mut commits = Commits::new();
     for element in told?.elements() {
+        if let Err(error) = element.error() {
+            // A topic that went meanwhile has none.
+            let is_gone = faults::code(&error).is_some_and(faults::is_missing);
+            if is_gone { continue } else { return Err(error) }
+        }
         if let Offset::Offset(offset) = element.offset() {
             let commit = Commit { offset, mark: Mark::parse(element.metadata()) };
             commits.insert((element.topic().to_owned(), element.partition()), commit);

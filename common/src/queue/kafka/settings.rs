@@ -2,6 +2,8 @@
 
 use crate::queue::{QueueError, QueueUrl};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Options of ours; any other name has a dot in it and is librdkafka's.
@@ -66,6 +68,8 @@ pub(super) const NOBODY: &str = "faas-nobody";
 pub(super) struct Settings {
     /// The server part of the URL.
     pub(super) servers: String,
+    /// Which of them answered last.
+    answering: Arc<AtomicUsize>,
     partitions: Option<i32>,
     /// Whether a quick invoker gets more partitions than a slow one.
     pub(super) by_rate: bool,
@@ -98,6 +102,7 @@ impl Settings {
         };
         let mut settings = Self {
             servers: servers.to_owned(),
+            answering: Arc::default(),
             partitions: None,
             by_rate: false,
             replicas: 1,
@@ -156,11 +161,26 @@ impl Settings {
         self.group.as_deref().unwrap_or(topic)
     }
 
-    /// Whether brokers are spoken to without TLS and without a login, as they are
-    /// when nothing else was said.
+    /// Whether brokers are spoken to as they are when nothing was said of it:
+    /// without TLS, without a login, in the name of the groups they are asked for.
     pub(super) fn is_plain(&self) -> bool {
-        let protocol = self.options.iter().rfind(|(key, _)| key == "security.protocol");
-        protocol.is_none_or(|(_, value)| value.eq_ignore_ascii_case("plaintext"))
+        let is_default = |(key, value): &(String, String)| {
+            key == "security.protocol" && value.eq_ignore_ascii_case("plaintext")
+        };
+        self.user.is_none() && self.options.iter().all(is_default)
+    }
+
+    /// Asks the servers of the URL in turn, first the one that answered the last
+    /// time, until one answers.
+    pub(super) fn first_that<T>(&self, mut ask: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        let servers = self.servers.split(',').map(str::trim).filter(|server| !server.is_empty());
+        let servers: Vec<&str> = servers.collect();
+        let first = self.answering.load(Ordering::Relaxed);
+        (0..servers.len()).map(|index| (first + index) % servers.len()).find_map(|index| {
+            let answer = ask(servers[index])?;
+            self.answering.store(index, Ordering::Relaxed);
+            Some(answer)
+        })
     }
 
     /// The least number of copies in step, as text, when it was said.
@@ -334,6 +354,32 @@ mod tests {
         assert_eq!(settings.group_of("jobs"), "jobs");
         assert_eq!(settings.consuming("g").get("a.b"), Some("c"));
         assert_eq!(settings.consuming("g").get("sasl.username"), Some("ann"));
+    }
+
+    #[test]
+    fn brokers_are_asked_directly_when_nothing_was_said_of_how() {
+        let is_plain = |url| read(url).expect("settings").is_plain();
+        assert!(is_plain("kafka://h/j?partitions=3&group=g"));
+        assert!(is_plain("kafka://h/j?security.protocol=PLAINTEXT"));
+        assert!(!is_plain("kafka://ann@h/j"));
+        assert!(!is_plain("kafka://h/j?security.protocol=SSL"));
+        assert!(!is_plain("kafka://h/j?group.id=g"));
+    }
+
+    #[test]
+    fn who_answered_is_asked_first() {
+        let settings = read("kafka://a:1,,b:2,c:3/j").expect("settings");
+        let asked = |which: &str| {
+            let mut asked = Vec::new();
+            let answer = settings.first_that(|server| {
+                asked.push(server.to_owned());
+                (server == which).then_some(())
+            });
+            (asked.concat(), answer.is_some())
+        };
+        assert_eq!(asked("b:2"), ("a:1b:2".to_owned(), true));
+        assert_eq!(asked("b:2"), ("b:2".to_owned(), true));
+        assert_eq!(asked("none"), ("b:2c:3a:1".to_owned(), false));
     }
 
     #[test]
