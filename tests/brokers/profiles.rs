@@ -40,7 +40,9 @@ fn passwords_come_from_where_they_are() {
     assert_eq!(&lines[..wanted.len()], wanted, "{out:?}");
     assert_eq!(&lines[wanted.len() + 2..], ["1", "0", "0", "2", "1"], "{out:?}");
     assert!(!out.stderr.contains("sesame"), "{out:?}");
-    assert!(out.stderr.contains("cannot open @e: it refused the password"), "{out:?}");
+    let refused = "cannot open @e: it refused the password of user default\n  try: another password for \
+        it: faas-queue profile add e URL --password-file FILE\n";
+    assert!(out.stderr.contains(refused), "{out:?}");
 }
 
 #[test]
@@ -54,7 +56,7 @@ fn profiles_stand_for_servers() {
         faas-queue peek -o lines @prod/jobs; faas-queue profile ls
         faas-queue profile test prod | sed 's/, connected.*//'
         echo wrong > secret; faas-queue ls @prod; echo $?
-        faas-queue ls @prd; echo $?; echo 'x = [' > faas.toml; faas-queue ls @prod; echo $?
+        faas-queue peek @prod; faas-queue ls @prd; echo $?; echo 'x = [' > faas.toml; faas-queue ls @prod; echo $?
         rm faas.toml; faas-queue profile rm prod; faas-queue profile ls -o json"#);
     let text = out.stdout + &out.stderr;
     assert!(text.starts_with("1\n2\nPROFILE"), "{text}");
@@ -62,6 +64,7 @@ fn profiles_stand_for_servers() {
         "command cat secret",
         "@prod is Redis Streams",
         "\n77\n2\n2\n",
+        "cannot open @prod: it names no queue\n  try: @prod/NAME",
         "there is no profile prd",
         "try: @prod",
         "faas.toml: line 1",

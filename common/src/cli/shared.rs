@@ -5,8 +5,8 @@ use crate::error::Failure;
 use crate::event::Show;
 use crate::event::shape::{InShape, Origin, OutShape};
 use crate::exit::Exit;
-use crate::queue::QueueUrl;
 use crate::queue::pipe::{PipeConnection, SinkOptions, SourceOptions};
+use crate::queue::{self, QueueUrl};
 use crate::{clock, limits, units};
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub fn named_queue(text: &str) -> Result<QueueUrl, Failure> {
     if url == QueueUrl::Pipe || url.name().is_empty() {
         let cure = match url.authority() {
             "" => "mq:/NAME".to_owned(),
-            _ => url.with_name("NAME").to_string(),
+            _ => queue::as_typed(&url.with_name("NAME").to_string()),
         };
         return Err(Failure::new(Exit::Usage, "open", text, "it names no queue").cure(cure));
     }

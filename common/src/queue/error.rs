@@ -147,7 +147,7 @@ impl QueueError {
             }
         };
         let failure = Failure::new(exit, action, url.as_str(), self);
-        match cure {
+        match cure.map(|cure| of_profile(url, cure)) {
             Some(cure) => failure.cure(cure),
             None => failure,
         }
@@ -156,13 +156,25 @@ impl QueueError {
 
 /// A URL as somebody would write it: `@prod/jobs` of
 /// `redis://h/0/jobs?profile=prod`.
-fn as_typed(url: &str) -> String {
+pub(crate) fn as_typed(url: &str) -> String {
     let parsed = QueueUrl::parse(url).ok();
     let profile = parsed.as_ref().and_then(|url| Some((url.option("profile")?, url.name())));
     match profile {
         None => url.to_owned(),
         Some((profile, "")) => format!("@{profile}"),
         Some((profile, name)) => format!("@{profile}/{name}"),
+    }
+}
+
+/// A cure for a password, when that is a profile's: the environment does not
+/// have it.
+fn of_profile(url: &str, cure: String) -> String {
+    let profile = url.strip_prefix('@').map(|rest| rest.split('/').next().unwrap_or(rest));
+    match profile.filter(|_| cure.contains("_PASSWORD")) {
+        Some(profile) => format!(
+            "another password for it: faas-queue profile add {profile} URL --password-file FILE"
+        ),
+        None => cure,
     }
 }
 

@@ -23,6 +23,7 @@ mod view;
 pub use capability::{Capabilities, Flaws, Waiting, WhenFull, table_rows};
 pub use desk::{Desk, Handed, Handoff, Port};
 pub use error::QueueError;
+pub(crate) use error::as_typed;
 pub use gather::Gathered;
 pub use middleware::{MIDDLEWARES, Middleware, connect, find};
 pub use spec::{Granted, Order, QueueDetail, QueueSpec, QueueStat, ReaderStat, run_of};
