@@ -9,7 +9,7 @@
 
 use crate::process::Process;
 use crate::program::{Filter, Program, exe};
-use crate::subject::{BODY, PATIENCE, Subject};
+use crate::subject::{BODY, FIELDS, PATIENCE, Subject};
 use faas_common::queue::{self, QueueSpec, QueueUrl};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -27,21 +27,6 @@ use std::time::{Duration, Instant};
 
 /// How long one look for the first message of a batch waits.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// What our events have beside their body, as long as there: a record of a bare
-/// loop has as many bytes. They are handed on as they came.
-const HEADERS: [(&str, &str); 7] = [
-    ("ce_id", "0123456789abcdef0123456789abcdef"),
-    ("ce_specversion", "1.0"),
-    ("ce_source", "/faas/hop"),
-    ("ce_type", "faas.event"),
-    ("ce_time", "2026-01-01T00:00:00.000000Z"),
-    ("content-type", "text/plain"),
-    (
-        "faas-control",
-        "as long as the share of an invocation, its run, its deadline and what else is in a control blo",
-    ),
-];
 
 /// How far each partition is done: the offset of the next message.
 type Offsets = BTreeMap<i32, i64>;
@@ -257,7 +242,7 @@ impl BareKafka {
         let header = |headers: OwnedHeaders, (key, value): &(&str, &'static str)| {
             headers.insert(Header { key, value: Some(*value) })
         };
-        let headers = with_headers.then(|| HEADERS.iter().fold(OwnedHeaders::new(), header));
+        let headers = with_headers.then(|| FIELDS.iter().fold(OwnedHeaders::new(), header));
         let topics: Vec<String> =
             (0..=hops).map(|i| format!("bare-{i}-{}", usize::from(with_headers))).collect();
         make_topics(url, topics.iter().map(String::as_str));

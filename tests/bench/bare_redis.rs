@@ -5,7 +5,7 @@
 
 use crate::process::Process;
 use crate::program::{Filter, Program, exe};
-use crate::subject::{BODY, PATIENCE, Subject};
+use crate::subject::{BODY, FIELDS, PATIENCE, Subject};
 use redis::{Connection, IntoConnectionInfo as _, Script, Value, cmd};
 use std::collections::VecDeque;
 use std::process::{Command, Stdio};
@@ -28,21 +28,6 @@ const RESULTS: usize = 64;
 
 /// What was taken and is done, if anything, and what follows from it.
 type Move<'a> = (Option<&'a str>, Option<&'a [u8]>);
-
-/// What our events have beside their body, as long as there: the server is to
-/// have as much to do.
-const FIELDS: [(&str, &str); 7] = [
-    ("ce_id", "0123456789abcdef0123456789abcdef"),
-    ("ce_specversion", "1.0"),
-    ("ce_source", "/faas/hop"),
-    ("ce_type", "faas.event"),
-    ("ce_time", "2026-01-01T00:00:00.000000Z"),
-    ("content-type", "text/plain"),
-    (
-        "faas-control",
-        "as long as the share of an invocation, its run, its deadline and what else is in a control blo",
-    ),
-];
 
 /// Which words are not the same in all: the id, the control block, the body.
 const DIFFER: [usize; 3] = [2, 14, 16];

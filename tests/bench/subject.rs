@@ -9,6 +9,21 @@ use std::time::{Duration, Instant};
 /// What each message holds.
 pub const BODY: &[u8] = b"{\"order\":1,\"item\":\"teapot\",\"qty\":1,\"unit\":3.5}";
 
+/// What our events have beside their body, as long as there: the server is to
+/// have as much to do.
+pub const FIELDS: [(&str, &str); 7] = [
+    ("ce_id", "0123456789abcdef0123456789abcdef"),
+    ("ce_specversion", "1.0"),
+    ("ce_source", "/faas/hop"),
+    ("ce_type", "faas.event"),
+    ("ce_time", "2026-01-01T00:00:00.000000Z"),
+    ("content-type", "text/plain"),
+    (
+        "faas-control",
+        "as long as the share of an invocation, its run, its deadline and what else is in a control blo",
+    ),
+];
+
 /// How long a measurement waits for a result before it gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
