@@ -40,8 +40,8 @@ fn passwords_come_from_where_they_are() {
     assert_eq!(&lines[..wanted.len()], wanted, "{out:?}");
     assert_eq!(&lines[wanted.len() + 2..], ["1", "0", "0", "2", "1"], "{out:?}");
     assert!(!out.stderr.contains("sesame"), "{out:?}");
-    let refused = "cannot open @e: it refused the password of user default\n  try: another password for \
-        it: faas-queue profile add e URL --password-file FILE\n";
+    let refused = "cannot open @e: it refused the password of user default\n  try: faas-queue profile \
+        add e URL, with --password-file FILE if it wants a password\n";
     assert!(out.stderr.contains(refused), "{out:?}");
 }
 

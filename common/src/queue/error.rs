@@ -172,7 +172,7 @@ fn of_profile(url: &str, cure: String) -> String {
     let profile = url.strip_prefix('@').map(|rest| rest.split('/').next().unwrap_or(rest));
     match profile.filter(|_| cure.contains("_PASSWORD")) {
         Some(profile) => format!(
-            "another password for it: faas-queue profile add {profile} URL --password-file FILE"
+            "faas-queue profile add {profile} URL, with --password-file FILE if it wants a password"
         ),
         None => cure,
     }
