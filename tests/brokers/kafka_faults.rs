@@ -205,7 +205,7 @@ fn a_function_that_kills_its_invoker(how: &str) {
         "seq 30 | faas-chain run --run $R --via \"$U\" --deliver {how} -o lines --dead dead chain.json | sort -n; \
          exit ${{PIPESTATUS[1]}}"
     ));
-    let dead = place.ok("jq -c '[.data, .faasreason]' dead");
+    let dead = place.sh("jq -c '[.data, .faasreason]' dead").stdout;
     let wanted = "[2,\"its invoker was killed during attempt 5, the last\"]\n";
     assert_eq!(dead, wanted, "{}", came.stderr);
     let numbers: Vec<String> = (1..=30).filter(|n| *n != 2).map(|n| n.to_string()).collect();

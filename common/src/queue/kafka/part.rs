@@ -29,6 +29,9 @@ pub(super) struct Part {
     /// Its first message killed somebody, or stood beside one that did, and is
     /// tried alone now.
     pub(super) probing: bool,
+    /// Its first message was tried and killed nobody, and is not done yet:
+    /// whoever comes next would try it again, so no other is handed out.
+    survived: bool,
     /// Whether they do not know yet that the first message killed nobody.
     careful: bool,
     /// It was asked back, and is to be given up.
@@ -65,6 +68,7 @@ impl Part {
             unfinished: 0,
             said: None,
             probing: false,
+            survived: false,
             leaving: false,
             paused: false,
             joins: false,
@@ -88,6 +92,7 @@ impl Part {
                 self.waiting.clear();
                 self.waiting.push_back(letter);
                 self.gathering = Gathering::default();
+                self.survived = false;
                 (self.out, self.unfinished) = (0, 0);
             }
         }
@@ -102,7 +107,7 @@ impl Part {
             return false;
         }
         if self.progress.takeovers() > 0 {
-            return self.out == 0;
+            return self.out == 0 && !self.survived;
         }
         let near = first.offset - self.progress.prefix() < GAP_MAX;
         let fits = !exact || self.progress.ranges() < RANGES_MAX;
@@ -137,8 +142,20 @@ impl Part {
             self.unfinished = self.unfinished.saturating_sub(1);
         }
         if self.progress.takeovers() > 0 {
-            self.progress.absolve();
             self.probing = false;
+            self.survived = true;
+        }
+        // What a join keeps is done when others have come from behind it.
+        if *fate == Fate::Held {
+            self.absolve_survivor();
+        }
+    }
+
+    /// The first message that was tried killed nobody, and no other need wait
+    /// for it.
+    fn absolve_survivor(&mut self) {
+        if std::mem::take(&mut self.survived) {
+            self.progress.absolve();
             self.careful = true;
             self.changes += 1;
         }
@@ -173,6 +190,7 @@ impl Part {
         for offset in self.offsets(offset, fate) {
             self.progress.finish(offset);
         }
+        self.absolve_survivor();
         if let Fate::Ends { key, claim } = fate {
             self.gathering.end(key, claim);
         }
@@ -211,7 +229,7 @@ impl Part {
     /// How many died over its first message, if that is to be tried.
     pub(super) fn suspicion(&self) -> Option<u32> {
         let takeovers = self.progress.takeovers();
-        let is_idle = self.out == 0 && !self.probing && !self.leaving;
+        let is_idle = self.out == 0 && !self.probing && !self.survived && !self.leaving;
         (takeovers > 0 && is_idle && !self.waiting.is_empty()).then_some(takeovers)
     }
 
@@ -254,5 +272,75 @@ impl Part {
     pub(super) fn finish_committed(&mut self, offset: i64, fate: &Fate) {
         let before = self.changes;
         self.committed += self.finish(offset, fate) - before;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    /// A partition with messages 0 to 2, whose owner died.
+    fn taken_over() -> Part {
+        let mut part = Part::new(1, 0, &Mark { owned: true, ..Mark::default() });
+        for offset in 0..3 {
+            let letter = Letter { partition: 0, offset, event: Event::default(), fault: None };
+            assert!(part.read(letter));
+        }
+        part
+    }
+
+    /// Commits as it is.
+    fn commit(part: &mut Part) -> Mark {
+        let owned = part.is_claimed();
+        let what = part.committing(0, owned);
+        part.committed(&what);
+        part.mark(owned)
+    }
+
+    /// Tries the first message, which comes back.
+    fn try_first(part: &mut Part, fate: &Fate) {
+        assert_eq!((part.ready(true), part.suspicion()), (0, Some(1)));
+        part.probing = true;
+        commit(part);
+        let (letter, attempts) = part.take(true).expect("it is tried");
+        assert_eq!((letter.offset, attempts, part.ready(true)), (0, 1, 0));
+        part.came_back(fate);
+    }
+
+    #[test]
+    fn what_survived_is_done_before_another_is_tried() {
+        let mut part = taken_over();
+        try_first(&mut part, &Fate::Free);
+        // Whoever has it next tries this one again, and blames it for nothing.
+        let mark = commit(&mut part);
+        assert_eq!((mark.owned, mark.takeovers), (false, 1));
+        assert_eq!((part.ready(true), part.suspicion()), (0, None));
+        part.finish(0, &Fate::Free);
+        assert_eq!(part.ready(true), 0, "they do not know of it");
+        let mark = commit(&mut part);
+        assert_eq!((mark.owned, mark.takeovers, part.progress.prefix()), (true, 0, 1));
+        assert_eq!(part.ready(true), 2);
+    }
+
+    #[test]
+    fn what_survived_is_done_with_its_transaction() {
+        let mut part = taken_over();
+        try_first(&mut part, &Fate::Free);
+        let what = part.committing(0, part.is_claimed());
+        part.committed(&what);
+        part.finish_committed(0, &Fate::Free);
+        assert!(part.is_dirty() && part.is_pressing() && part.ready(true) == 0);
+        commit(&mut part);
+        assert_eq!(part.ready(true), 2);
+    }
+
+    #[test]
+    fn what_a_join_keeps_holds_up_nothing() {
+        let mut part = taken_over();
+        part.has_joins();
+        try_first(&mut part, &Fate::Held);
+        assert_eq!(commit(&mut part).takeovers, 0);
+        assert_eq!(part.ready(true), 2);
     }
 }

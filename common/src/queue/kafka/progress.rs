@@ -98,13 +98,18 @@ impl Progress {
         if self.is_done(offset) { Sight::Done } else { Sight::New }
     }
 
-    /// A message is done.
+    /// A message is done. Where it was the first, nobody has died of the one
+    /// that is first now.
     pub fn finish(&mut self, offset: i64) {
+        let prefix = self.prefix;
         self.finish_range(offset, offset.saturating_add(1));
+        if self.prefix != prefix {
+            self.takeovers = 0;
+        }
     }
 
-    /// One message was worked on and its worker lives: whatever killed others
-    /// is not it.
+    /// The first message was worked on and its worker lives: whatever killed
+    /// others is not it.
     pub fn absolve(&mut self) {
         self.takeovers = 0;
     }
@@ -182,6 +187,14 @@ mod tests {
         let again = Progress::taken_over(7, &progress.mark(true));
         assert_eq!(again.takeovers(), 2);
         assert_eq!(Progress::taken_over(7, &again.mark(false)).takeovers(), 2);
+        let mut done = again.clone();
+        done.finish(9);
+        assert_eq!(done.takeovers(), 2, "it is not the first that is done");
+        done.finish(7);
+        assert_eq!(done.takeovers(), 0);
+        // The end of a transaction stands before the one that is suspected.
+        let mut seen = again;
+        assert_eq!((seen.saw(8), seen.takeovers()), (Sight::New, 2));
         progress.absolve();
         assert_eq!(Progress::taken_over(7, &progress.mark(false)).takeovers(), 0);
     }
