@@ -1,6 +1,7 @@
 //! Verbs of `faas-queue`, each to its edge.
 
 use crate::common::Place;
+use crate::kafka::with_tools;
 use faas_tests::services::{shared_kafka, shared_redis};
 use nix::sys::signal::Signal;
 
@@ -47,6 +48,28 @@ fn depths_are_those_of_the_group() {
     assert_eq!(depths("?group.id=more"), "8 5 ", "by a client of its own");
     assert_eq!(depths("?client.id=x"), "5 5 ", "by a client of its own");
     place.ok("faas-queue rm --yes $U/$R-q $U/$R-r");
+}
+
+/// What a transaction has sent that is not over waits like all else, though
+/// nobody can take it yet: a topic that looked empty would look done with.
+#[test]
+fn what_a_transaction_has_sent_waits() {
+    let place = Place::new(&shared_kafka());
+    place.ok("faas-queue new \"$U/$R-q?partitions=1\"; seq 3 | faas-queue put $U/$R-q");
+    let seen = with_tools(
+        &place,
+        "tool org.apache.kafka.tools.ProducerPerformance --topic $R-q --num-records 12 --record-size 8 \
+             --throughput 2 --transactional-id $R --transaction-duration-ms 60000 \
+             --producer-props bootstrap.servers=$B > performance 2>&1 &
+         depth() { faas-queue stat -o json $U/$R-q | jq .depth; }
+         before=$(depth)
+         until test $(depth) -gt 4 || ! kill -0 $!; do sleep 0.2; done
+         faas-queue peek -n 99 -o lines $U/$R-q | tr '\\n' ' '
+         wait $! || cat performance
+         echo \"$before $(depth)\"",
+    );
+    assert_eq!(seen.stdout, "1 2 3 3 15\n", "{seen:?}");
+    place.ok("faas-queue rm --yes $U/$R-q");
 }
 
 /// Beside a reader a move waits for its share of the partitions, takes it, and

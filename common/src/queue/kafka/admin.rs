@@ -11,7 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
@@ -39,6 +39,8 @@ pub(super) struct Admin {
     pub(super) settings: Settings,
     notes: Notes,
     pub(super) asker: BaseConsumer<Context>,
+    /// Sees what is not committed yet; made when it is needed.
+    eager: OnceCell<BaseConsumer<Context>>,
     /// Made when it is needed: it has a thread of its own.
     client: Option<(AdminClient<Context>, Instant)>,
     /// Largest records, of topics that were asked for.
@@ -61,6 +63,7 @@ impl Admin {
             settings: settings.clone(),
             notes: notes.clone(),
             asker,
+            eager: OnceCell::new(),
             client: None,
             sizes: BTreeMap::new(),
             seen: RefCell::new((None, Instant::now())),
@@ -97,13 +100,27 @@ impl Admin {
 
     /// Lets librdkafka say what it has to say.
     pub(super) fn serve(&self) {
-        loop {
-            let served = self.asker.context().served();
-            let _ = self.asker.poll(Duration::ZERO);
-            if self.asker.context().served() == served {
-                break;
+        for asker in std::iter::once(&self.asker).chain(self.eager.get()) {
+            loop {
+                let served = asker.context().served();
+                let _ = asker.poll(Duration::ZERO);
+                if asker.context().served() == served {
+                    break;
+                }
             }
         }
+    }
+
+    fn stats(&self, topics: &[Topic]) -> KafkaResult<Vec<QueueStat>> {
+        let eager = match self.eager.get() {
+            Some(eager) => eager,
+            None => {
+                let made = self.settings.asking_eagerly();
+                let made = made.create_with_context(Context::new(&self.notes))?;
+                self.eager.get_or_init(|| made)
+            }
+        };
+        depth::stats(&self.settings, &self.notes, &self.asker, eager, topics)
     }
 
     fn client(&mut self) -> Result<&AdminClient<Context>, QueueError> {
@@ -258,8 +275,9 @@ impl Admin {
             None => self.message_size(name)?,
         };
         let topic = (name.to_owned(), self.partitions(name)?);
-        let told = depth::stats(&self.settings, &self.notes, &self.asker, &[topic]);
-        let told = told.map_err(|error| faults::of(&error, &self.settings.url_of(name)))?;
+        let told = self
+            .stats(&[topic])
+            .map_err(|error| faults::of(&error, &self.settings.url_of(name)))?;
         let stat = told.into_iter().next().ok_or(QueueError::NoSuchQueue)?;
         Ok(QueueStat { message_size, ..stat })
     }
@@ -282,8 +300,7 @@ impl Admin {
     /// # Errors
     /// No broker answers.
     pub(super) fn list(&mut self) -> Result<Vec<QueueStat>, QueueError> {
-        let stats = depth::stats(&self.settings, &self.notes, &self.asker, &self.topics()?);
-        stats.map_err(|error| faults::of(&error, &self.settings.url_of("")))
+        self.stats(&self.topics()?).map_err(|error| faults::of(&error, &self.settings.url_of("")))
     }
 
     /// The same, without what waits in them.

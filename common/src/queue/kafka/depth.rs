@@ -32,7 +32,8 @@ const COUNTED_MAX: u64 = 100;
 const LEAVE_MAX: Duration = Duration::from_millis(500);
 
 /// What waits in topics, and who reads them. One that went meanwhile is not
-/// among them.
+/// among them. `eager` sees what is not committed yet: that waits too, or a
+/// topic would look empty to which a transaction is under way.
 ///
 /// # Errors
 /// One may not be seen, or the brokers do not answer.
@@ -40,9 +41,11 @@ pub(super) fn stats(
     settings: &Settings,
     notes: &Notes,
     asker: &BaseConsumer<Context>,
+    eager: &BaseConsumer<Context>,
     topics: &[Topic],
 ) -> KafkaResult<Vec<QueueStat>> {
     let waiting = ask(settings, notes, asker, topics)?;
+    let ends = offsets_of(eager, topics, Offset::End)?;
     let few = waiting.iter().filter(|(_, some)| (1..=COUNTED_MAX).contains(&some.count()));
     let parts = few.flat_map(|(name, some)| some.parts(name)).collect();
     let counted = count(settings, notes, parts)?;
@@ -55,7 +58,7 @@ pub(super) fn stats(
         let depth = counted.get(name).copied().unwrap_or_else(|| waiting.count());
         QueueStat {
             name: name.to_owned(),
-            depth,
+            depth: depth + waiting.uncommitted(name, &ends),
             held: 0,
             capacity: u64::MAX,
             message_size: MESSAGE_SIZE,
@@ -166,6 +169,16 @@ impl Waiting {
     /// Offsets there ever were.
     fn ends(&self) -> u64 {
         self.0.values().map(|(_, end, _)| u64::try_from(*end).unwrap_or(0)).sum()
+    }
+
+    /// Offsets of transactions that are under way, and those behind them: of
+    /// none of these is known yet whether it is a message.
+    fn uncommitted(&self, name: &str, ends: &Offsets) -> u64 {
+        let beyond = |(partition, part): (&i32, &Part)| {
+            let end = ends.get(&(name.to_owned(), *partition)).copied().unwrap_or(part.1);
+            u64::try_from(end - part.1).unwrap_or(0)
+        };
+        self.0.iter().map(beyond).sum()
     }
 
     /// Messages that were delivered before and wait.
@@ -331,6 +344,8 @@ mod tests {
         let waiting =
             Waiting(BTreeMap::from([(0, (progress, 9, 1)), (1, (Progress::new(7), 4, 1))]));
         assert_eq!((waiting.count(), waiting.again()), (5, 1));
+        let ends = Offsets::from([(("a".to_owned(), 0), 12), (("a".to_owned(), 1), 3)]);
+        assert_eq!((waiting.uncommitted("a", &ends), waiting.uncommitted("b", &ends)), (3, 0));
         assert_eq!(run_of("faas.r.f").as_deref(), Some("r"));
         assert_eq!(run_of("jobs"), None);
     }

@@ -200,6 +200,13 @@ impl Settings {
         self.finish(config)
     }
 
+    /// For one that asks where a topic ends, whatever of it is committed.
+    pub(super) fn asking_eagerly(&self) -> ClientConfig {
+        let mut config = self.asking();
+        config.set("isolation.level", "read_uncommitted");
+        config
+    }
+
     /// For administration.
     pub(super) fn administering(&self) -> ClientConfig {
         self.finish(self.base())
