@@ -37,11 +37,12 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let mut text = String::with_capacity(bytes.len() * 2);
+    halves.for_each(|half| text.push(DIGITS[usize::from(half)]));
+    text
 }
 
 #[cfg(test)]
@@ -69,5 +70,6 @@ mod tests {
         let distinct: std::collections::HashSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
         assert_eq!(ids[0], derive(origin("i", "p", "f"), "0", "t", 0));
+        assert_eq!(hex(&[0, 0x7f, 0xa9]), "007fa9");
     }
 }

@@ -111,12 +111,13 @@ pub fn read(text: &str) -> Stance {
     if number < 0 {
         return Stance::Busy;
     }
-    let hex = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).unwrap_or(0);
+    // It is asked for each line: no more is read of it than what matters.
+    if ON_A_DESCRIPTOR.contains(&number) {
+        let is_stdin = words.next().is_none_or(|first| hex(first) == 0);
+        return if is_stdin { Stance::Waits } else { Stance::Elsewhere };
+    }
     let mut arguments = [0; 6];
     arguments.iter_mut().zip(words).for_each(|(argument, word)| *argument = hex(word));
-    if ON_A_DESCRIPTOR.contains(&number) {
-        return if arguments[0] == 0 { Stance::Waits } else { Stance::Elsewhere };
-    }
     let Some((_, things, time, none)) = on_several(number) else { return Stance::Elsewhere };
     let is_endless = match none {
         Endless::Null => arguments[time] == 0,
@@ -129,6 +130,10 @@ pub fn read(text: &str) -> Stance {
         (false, None | Some(0)) => Stance::Elsewhere,
         (false, Some(_)) => Stance::Timed,
     }
+}
+
+fn hex(word: &str) -> u64 {
+    u64::from_str_radix(word.strip_prefix("0x").unwrap_or(word), 16).unwrap_or(0)
 }
 
 /// Calls that read from the descriptor in their first argument.
