@@ -7,6 +7,7 @@ use super::record::Record;
 use super::writer::Writer;
 use super::{KafkaConnection, Open, Sending};
 use crate::queue::{Outgoing, QueueError, QueueId};
+use std::time::Instant;
 
 /// Those that read a queue.
 pub(super) fn crew(open: &mut [Open], queue: QueueId) -> Result<&mut Crew, QueueError> {
@@ -71,22 +72,33 @@ impl KafkaConnection {
         self.ready.push((ticket, void));
     }
 
-    /// Takes in all that came: acknowledgements, answers to commits, ends of
-    /// transactions, partitions that come and go.
+    /// Takes in all that came.
     pub(super) fn turn(&mut self) -> Result<(), QueueError> {
+        self.looked = Instant::now();
+        self.take_in_sent()?;
+        self.take_in_read()
+    }
+
+    /// Takes in acknowledgements.
+    pub(super) fn take_in_sent(&mut self) -> Result<(), QueueError> {
         let mut arrived = Vec::new();
-        match &mut self.sending {
-            Sending::AtLeastOnce { writer: Some(writer), jobs } => {
-                let mut tickets = Vec::new();
-                writer.poll(&self.settings, &mut tickets)?;
-                let job = |ticket: u64| (ticket, jobs.remove(&ticket).unwrap_or_default());
-                arrived.extend(tickets.into_iter().map(job));
-            }
-            Sending::AtLeastOnce { writer: None, .. } => {}
-            Sending::ExactlyOnce(exact) => exact.look(&mut self.readers, &mut self.ready)?,
+        if let Sending::AtLeastOnce { writer: Some(writer), jobs } = &mut self.sending {
+            let mut tickets = Vec::new();
+            writer.poll(&self.settings, &mut tickets)?;
+            let job = |ticket: u64| (ticket, jobs.remove(&ticket).unwrap_or_default());
+            arrived.extend(tickets.into_iter().map(job));
         }
         for (ticket, held) in arrived {
             self.arrived(ticket, &held);
+        }
+        Ok(())
+    }
+
+    /// Takes in messages, answers to commits, ends of transactions, partitions
+    /// that come and go.
+    pub(super) fn take_in_read(&mut self) -> Result<(), QueueError> {
+        if let Sending::ExactlyOnce(exact) = &mut self.sending {
+            exact.look(&mut self.readers, &mut self.ready)?;
         }
         for reader in &mut self.readers {
             reader.look_if_rung()?;
@@ -115,7 +127,7 @@ impl KafkaConnection {
             Sending::AtLeastOnce { writer, jobs } => {
                 let new = match writer.take() {
                     Some(writer) => writer,
-                    None => Box::new(Writer::new(&self.settings, &self.notes, &self.bell)?),
+                    None => Box::new(Writer::new(&self.settings, &self.notes, &self.sent_bell)?),
                 };
                 jobs.insert(ticket, held);
                 writer.insert(new).send(ticket, records, &self.settings)?;

@@ -89,6 +89,7 @@ impl Reader {
         for (partition, prefix, mark) in left {
             self.epochs += 1;
             let part = Part::new(self.epochs, prefix, &mark);
+            self.has_suspects |= part.progress.takeovers() > 0;
             let mut element = list.add_partition(&self.topic, partition);
             // An offset of a broker's is one.
             let _ = element.set_offset(Offset::Offset(part.progress.prefix()));

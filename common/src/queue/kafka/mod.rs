@@ -87,11 +87,20 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     host_lost: Flaws { may_lose: true, may_duplicate: true },
 };
 
+/// Marks the token of the bell for what was sent.
+const SENT: u64 = 1;
+/// How often all is looked at, rung or not.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// A connection to the brokers of one cluster.
 pub struct KafkaConnection {
     settings: Settings,
     notes: Notes,
+    /// Rung for what is read, and for transactions.
     bell: Bell,
+    /// Rung for what was sent, so that a message that comes waits for no look
+    /// at that.
+    sent_bell: Bell,
     admin: Admin,
     open: Vec<Open>,
     readers: Vec<Reader>,
@@ -105,6 +114,8 @@ pub struct KafkaConnection {
     voided: Vec<u64>,
     /// What went wrong while answers were taken in.
     failed: Option<QueueError>,
+    /// When all was looked at, rung or not.
+    looked: Instant,
 }
 
 /// A topic that is open.
@@ -142,6 +153,7 @@ pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
         settings,
         notes,
         bell: Bell::new()?,
+        sent_bell: Bell::new()?,
         admin,
         open: Vec::new(),
         readers: Vec::new(),
@@ -152,6 +164,7 @@ pub fn connect(url: &QueueUrl) -> Result<Box<dyn Connection>, QueueError> {
         awaited: HashMap::new(),
         voided: Vec::new(),
         failed: None,
+        looked: Instant::now(),
     }))
 }
 
@@ -201,7 +214,7 @@ impl Connection for KafkaConnection {
             return Err(QueueError::NoSuchQueue);
         }
         if let Sending::AtLeastOnce { writer: writer @ None, .. } = &mut self.sending {
-            *writer = Some(Box::new(Writer::new(&self.settings, &self.notes, &self.bell)?));
+            *writer = Some(Box::new(Writer::new(&self.settings, &self.notes, &self.sent_bell)?));
         }
         let record_max = self.admin.message_size(name)?;
         Ok(self.enter(Open { topic: Arc::from(name), crew: None, record_max }))
@@ -219,6 +232,7 @@ impl Connection for KafkaConnection {
     fn attach(&mut self, poller: Rc<Poller>, base: u64) {
         // An eventfd can always be waited on.
         let _ = poller.add(&self.bell, base, Interest::Read);
+        let _ = poller.add(&self.sent_bell, base | SENT, Interest::Read);
     }
 
     fn listen(&mut self, queue: QueueId, on: bool) -> Result<(), QueueError> {
@@ -327,7 +341,11 @@ impl Connection for KafkaConnection {
 
     fn resume(&mut self, done: &mut Vec<u64>) -> Result<(), QueueError> {
         self.failed.take().map_or(Ok(()), Err)?;
-        self.turn()?;
+        // What a reader left in its queue rings no bell.
+        let is_rung = self.readers.iter().any(Reader::is_rung);
+        if is_rung || self.looked.elapsed() >= LOOK_EVERY {
+            self.turn()?;
+        }
         for (ticket, void) in self.ready.drain(..) {
             done.push(ticket);
             if void {
@@ -379,9 +397,18 @@ impl Connection for KafkaConnection {
         self.admin.forget_run(run)
     }
 
-    fn on_ready(&mut self, _ready: Ready) {
-        self.bell.answer();
-        if let Err(error) = self.turn() {
+    fn on_ready(&mut self, ready: Ready) {
+        let done = match ready.token & SENT {
+            0 => {
+                self.bell.answer();
+                self.take_in_read()
+            }
+            _ => {
+                self.sent_bell.answer();
+                self.take_in_sent()
+            }
+        };
+        if let Err(error) = done {
             self.failed.get_or_insert(error);
         }
     }

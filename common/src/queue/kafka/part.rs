@@ -92,7 +92,7 @@ impl Part {
                 self.waiting.clear();
                 self.waiting.push_back(letter);
                 self.gathering = Gathering::default();
-                self.survived = false;
+                (self.probing, self.survived) = (false, false);
                 (self.out, self.unfinished) = (0, 0);
             }
         }

@@ -76,6 +76,10 @@ pub(super) struct Reader {
     pub(super) doubted: bool,
     /// It is to leave its group.
     pub(super) resigning: bool,
+    /// Whether a partition may be paused.
+    has_paused: bool,
+    /// Whether a partition may have a message that killed somebody.
+    pub(super) has_suspects: bool,
     /// Settlements of what came from it since it was asked.
     finished: u64,
 }
@@ -127,6 +131,8 @@ impl Reader {
             in_transaction: false,
             doubted: false,
             resigning: false,
+            has_paused: false,
+            has_suspects: false,
             finished: 0,
         })
     }
@@ -142,22 +148,25 @@ impl Reader {
     ) -> Result<(), QueueError> {
         self.wanted_at = Instant::now();
         self.pause_or_resume();
-        self.look(max, false)?;
+        if self.is_rung() {
+            self.look(max, false)?;
+        }
         if max > 0 && may_try {
             self.try_suspects();
         }
         let mut left = max;
-        while left > 0 {
+        while left > 0 && self.waiting() > 0 {
             let before = left;
             let count = self.parts.len();
             for index in 0..count {
                 let at = (self.turn + index) % count;
                 let Some(part) = self.parts.values_mut().nth(at) else { continue };
-                if left > 0
-                    && let Some((letter, attempts)) = part.take(self.exact)
-                {
+                if let Some((letter, attempts)) = part.take(self.exact) {
                     left -= 1;
                     hand(letter, attempts, part.epoch);
+                    if left == 0 {
+                        break;
+                    }
                 }
             }
             self.turn = self.turn.wrapping_add(1) % count.max(1);
@@ -171,9 +180,10 @@ impl Reader {
     /// Of partitions over which somebody died one at a time is tried, the
     /// least suspicious first.
     fn try_suspects(&mut self) {
-        if self.is_on_trial() {
+        if !self.has_suspects || self.is_on_trial() {
             return;
         }
+        self.has_suspects = self.parts.values().any(|part| part.progress.takeovers() > 0);
         let suspects = self.parts.values_mut().filter(|part| part.suspicion().is_some());
         if let Some(part) = suspects.min_by_key(|part| part.suspicion()) {
             part.probing = true;
@@ -182,7 +192,7 @@ impl Reader {
 
     /// Whether one that may have killed somebody is being tried.
     pub(super) fn is_on_trial(&self) -> bool {
-        self.parts.values().any(Part::is_on_trial)
+        self.has_suspects && self.parts.values().any(Part::is_on_trial)
     }
 
     /// Whether it has left its group.
@@ -235,9 +245,14 @@ impl Reader {
         self.parts.values().map(|part| part.ready(self.exact)).sum()
     }
 
+    /// Whether something may have come since it was last looked at.
+    pub(super) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+
     /// Looks at what came if the bell rang for this reader.
     pub(super) fn look_if_rung(&mut self) -> Result<(), QueueError> {
-        if self.rung.load(Ordering::Acquire) { self.look(0, false) } else { Ok(()) }
+        if self.is_rung() { self.look(0, false) } else { Ok(()) }
     }
 
     /// Serves what librdkafka has to tell, until `want` messages are there,
@@ -245,8 +260,9 @@ impl Reader {
     /// messages. Only answers to commits come before them.
     fn look(&mut self, want: usize, all: bool) -> Result<(), QueueError> {
         self.rung.store(false, Ordering::Release);
+        let mut has_more = true;
         while all || self.is_curious(want) {
-            if self.is_full() {
+            if has_more && self.is_full() {
                 // What is fetched meanwhile is fetched again; only events come.
                 self.set_paused(true);
             }
@@ -256,6 +272,7 @@ impl Reader {
             let idle = polled.is_none() && consumer.context().served() == served;
             let changes = consumer.context().take_changes();
             let came = matches!(polled, Some(Ok(_)));
+            has_more = came;
             match polled {
                 Some(Ok(letter)) => self.keep(letter),
                 Some(Err(error)) => self.complaint(&error)?,
@@ -353,7 +370,7 @@ impl Reader {
         let unwanted = self.wanted_at.elapsed() >= Duration::from_millis(idle_ms);
         if unwanted && !self.listening {
             self.set_paused(true);
-        } else if self.waiting() < WAITING_MAX / 2 && !self.is_full() {
+        } else if self.has_paused && self.waiting() < WAITING_MAX / 2 && !self.is_full() {
             self.set_paused(false);
         }
     }
@@ -363,6 +380,7 @@ impl Reader {
         let others = self.parts.iter().filter(|(_, part)| part.paused != paused);
         let others: Vec<i32> = others.map(|(partition, _)| *partition).collect();
         if others.is_empty() {
+            self.has_paused = paused && self.has_paused;
             return;
         }
         let list = named(&self.topic, &others);
@@ -372,6 +390,7 @@ impl Reader {
                 self.fetched_from = Some(Instant::now());
             }
             self.parts.values_mut().for_each(|part| part.paused = paused);
+            self.has_paused = paused;
         }
     }
 }
