@@ -58,11 +58,11 @@ fn what_a_transaction_has_sent_waits() {
     place.ok("faas-queue new \"$U/$R-q?partitions=1\"; seq 3 | faas-queue put $U/$R-q");
     let seen = with_tools(
         &place,
-        "tool org.apache.kafka.tools.ProducerPerformance --topic $R-q --num-records 12 --record-size 8 \
+        "depth() { faas-queue stat -o json $U/$R-q | jq .depth; }
+         before=$(depth)
+         tool org.apache.kafka.tools.ProducerPerformance --topic $R-q --num-records 12 --record-size 8 \
              --throughput 2 --transactional-id $R --transaction-duration-ms 60000 \
              --producer-props bootstrap.servers=$B > performance 2>&1 &
-         depth() { faas-queue stat -o json $U/$R-q | jq .depth; }
-         before=$(depth)
          until test $(depth) -gt 4 || ! kill -0 $!; do sleep 0.2; done
          faas-queue peek -n 99 -o lines $U/$R-q | tr '\\n' ' '
          wait $! || cat performance

@@ -132,6 +132,11 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    /// Nobody wants them; but what stands behind them is to be looked at.
+    fn stats_raw(&self, _statistics: &[u8]) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         self.served.fetch_add(1, Ordering::Relaxed);
         let grave = matches!(

@@ -44,8 +44,9 @@ pub(super) fn stats(
     eager: &BaseConsumer<Context>,
     topics: &[Topic],
 ) -> KafkaResult<Vec<QueueStat>> {
-    let waiting = ask(settings, notes, asker, topics)?;
+    // First, so that what comes between two questions is not taken for it.
     let ends = offsets_of(eager, topics, Offset::End)?;
+    let waiting = ask(settings, notes, asker, topics)?;
     let few = waiting.iter().filter(|(_, some)| (1..=COUNTED_MAX).contains(&some.count()));
     let parts = few.flat_map(|(name, some)| some.parts(name)).collect();
     let counted = count(settings, notes, parts)?;
@@ -56,9 +57,10 @@ pub(super) fn stats(
     );
     let stat = |(name, waiting): (&String, &Waiting)| {
         let depth = counted.get(name).copied().unwrap_or_else(|| waiting.count());
+        let uncommitted = waiting.uncommitted(name, &ends);
         QueueStat {
             name: name.to_owned(),
-            depth: depth + waiting.uncommitted(name, &ends),
+            depth: depth + uncommitted,
             held: 0,
             capacity: u64::MAX,
             message_size: MESSAGE_SIZE,
@@ -66,7 +68,7 @@ pub(super) fn stats(
             run: run_of(name),
             orphaned: false,
             created: None,
-            sent_total: Some(waiting.ends()),
+            sent_total: Some(waiting.ends() + uncommitted),
             done_total: Some(waiting.ends().saturating_sub(depth)),
         }
     };
@@ -174,9 +176,9 @@ impl Waiting {
     /// Offsets of transactions that are under way, and those behind them: of
     /// none of these is known yet whether it is a message.
     fn uncommitted(&self, name: &str, ends: &Offsets) -> u64 {
-        let beyond = |(partition, part): (&i32, &Part)| {
-            let end = ends.get(&(name.to_owned(), *partition)).copied().unwrap_or(part.1);
-            u64::try_from(end - part.1).unwrap_or(0)
+        let beyond = |(partition, (progress, committed, _)): (&i32, &Part)| {
+            let end = ends.get(&(name.to_owned(), *partition)).copied().unwrap_or(*committed);
+            u64::try_from(end - progress.prefix().max(*committed)).unwrap_or(0)
         };
         self.0.iter().map(beyond).sum()
     }
@@ -344,7 +346,8 @@ mod tests {
         let waiting =
             Waiting(BTreeMap::from([(0, (progress, 9, 1)), (1, (Progress::new(7), 4, 1))]));
         assert_eq!((waiting.count(), waiting.again()), (5, 1));
-        let ends = Offsets::from([(("a".to_owned(), 0), 12), (("a".to_owned(), 1), 3)]);
+        // The second is read by somebody who sees what is not committed.
+        let ends = Offsets::from([(("a".to_owned(), 0), 12), (("a".to_owned(), 1), 7)]);
         assert_eq!((waiting.uncommitted("a", &ends), waiting.uncommitted("b", &ends)), (3, 0));
         assert_eq!(run_of("faas.r.f").as_deref(), Some("r"));
         assert_eq!(run_of("jobs"), None);

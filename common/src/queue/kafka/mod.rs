@@ -342,8 +342,8 @@ impl Connection for KafkaConnection {
     fn resume(&mut self, done: &mut Vec<u64>) -> Result<(), QueueError> {
         self.failed.take().map_or(Ok(()), Err)?;
         // What a reader left in its queue rings no bell.
-        let is_rung = self.readers.iter().any(Reader::is_rung);
-        if is_rung || self.looked.elapsed() >= LOOK_EVERY {
+        let has_news = self.readers.iter().any(Reader::has_news);
+        if has_news || self.looked.elapsed() >= LOOK_EVERY {
             self.turn()?;
         }
         for (ticket, void) in self.ready.drain(..) {

@@ -250,6 +250,11 @@ impl Reader {
         self.rung.load(Ordering::Acquire)
     }
 
+    /// Whether somebody is to be told of what came.
+    pub(super) fn has_news(&self) -> bool {
+        self.is_rung() || !self.released.is_empty()
+    }
+
     /// Looks at what came if the bell rang for this reader.
     pub(super) fn look_if_rung(&mut self) -> Result<(), QueueError> {
         if self.is_rung() { self.look(0, false) } else { Ok(()) }
@@ -266,7 +271,7 @@ impl Reader {
                 // What is fetched meanwhile is fetched again; only events come.
                 self.set_paused(true);
             }
-            let Some(consumer) = &self.consumer else { break };
+            let Some(consumer) = &self.consumer else { return Ok(()) };
             let served = consumer.context().served();
             let polled = consumer.poll(Duration::ZERO).map(|read| read.map(|m| Letter::of(&m)));
             let idle = polled.is_none() && consumer.context().served() == served;
