@@ -23,6 +23,9 @@ const STEP_MAX: Duration = Duration::from_secs(3);
 const STEPS_MAX: u32 = 4;
 /// How long after a failure the next transaction begins.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// A producer that has failed for so long gets a successor: one that holds on
+/// to a coordinator that is gone would fail for ever.
+const FAILING_MAX: Duration = Duration::from_secs(10);
 
 /// What goes into one transaction.
 pub(super) struct Batch {
@@ -70,7 +73,15 @@ impl Transactor {
         let (done, answers) = channel();
         let (started, start) = channel();
         let (settings, notes, bell) = (settings.clone(), notes.clone(), bell.clone());
-        let worker = Worker { settings, notes, bell, orders: to_do, answers: done, sender: None };
+        let worker = Worker {
+            settings,
+            notes,
+            bell,
+            orders: to_do,
+            answers: done,
+            sender: None,
+            failing_since: None,
+        };
         std::thread::Builder::new()
             .name("transactions".to_owned())
             .spawn(move || worker.work(&started))
@@ -138,6 +149,8 @@ struct Worker {
     orders: Receiver<Order>,
     answers: Sender<Outcome>,
     sender: Option<TransactionalSender>,
+    /// Since when no transaction has taken effect.
+    failing_since: Option<Instant>,
 }
 
 impl Worker {
@@ -198,7 +211,10 @@ impl Worker {
         }
         let Some(sender) = &self.sender else { return Outcome::Again };
         match sender.attempt(batch) {
-            Ok(()) => Outcome::Committed,
+            Ok(()) => {
+                self.failing_since = None;
+                Outcome::Committed
+            }
             Err(trouble) => self.recover(&trouble),
         }
     }
@@ -206,10 +222,13 @@ impl Worker {
     /// After a failure: takes back what was begun, with a new producer where
     /// the old one is shut out.
     fn recover(&mut self, trouble: &Trouble) -> Outcome {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        let is_worn_out = since.elapsed() >= FAILING_MAX;
         if let Some(sender) = &self.sender
-            && !sender.take_back()
+            && (!sender.take_back() || is_worn_out)
         {
             self.sender = None;
+            self.failing_since = None;
         }
         let (code, topic) = match trouble {
             Trouble::Step(error) => (faults::code(error), ""),
