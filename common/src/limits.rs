@@ -52,8 +52,12 @@ pub const UNASKED_MAX: u32 = 12;
 /// the order of intake is kept; beyond it the function's intake pauses.
 pub const ORDER_WAITING_MAX: usize = 256;
 
-/// Events that a trigger, `put` or `get` may have on their way to a broker.
+/// Events that a trigger, `put` or `get` may have on their way to any broker.
 pub const UNDER_WAY_MAX: usize = 8_192;
+
+/// The same where a round trip is short: three batches. With more the events
+/// fall out of the processor's caches while they wait.
+pub const UNDER_WAY_SHORT: usize = 768;
 
 /// Bytes of bodies from which on they have enough on their way.
 pub const UNDER_WAY_BYTES_MAX: u64 = 64 << 20;

@@ -92,6 +92,11 @@ impl Running {
         self.wait()
     }
 
+    /// Whether it has ended.
+    pub fn is_over(&mut self) -> bool {
+        self.0.try_wait().expect("it is our child").is_some()
+    }
+
     /// Waits for its end, four minutes at most: its exit code, 128+N for signals.
     pub fn wait(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;

@@ -14,6 +14,7 @@ mod partition;
 mod profiles;
 mod redis;
 mod redis_bad_input;
+mod redis_bulk;
 mod redis_cluster;
 mod redis_faults;
 mod verbs;

@@ -104,6 +104,8 @@ pub struct Capabilities {
     /// How many queues are tested to work at once; none where the system's
     /// limits say.
     pub queues_tested: Option<u32>,
+    /// How many events a sender of many keeps on their way to it.
+    pub under_way_max: usize,
     /// When a process is killed.
     pub process_killed: Flaws,
     /// When the host or the broker is lost.

@@ -115,6 +115,12 @@ impl Desk {
         index
     }
 
+    /// How many hand-offs a sender of many keeps on their way.
+    pub fn under_way_max(&self) -> usize {
+        let each = self.connections.iter().map(|one| one.capabilities().under_way_max);
+        each.max().unwrap_or(1)
+    }
+
     /// One of the connections.
     pub fn connection(&mut self, index: usize) -> &mut dyn Connection {
         self.connections[index].as_mut()

@@ -30,7 +30,6 @@ use crate::poll::{Interest, Poller};
 use crate::queue::{Desk, Handed, Handoff, Port, QueueError, Taken, pipe};
 use crate::signals::Signals;
 use state::State;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -189,20 +188,7 @@ impl Transfer {
         }
         let mut report =
             Report { moved: 0, bad: 0, kept: 0, refused: 0, looked: 0, end: End::Done };
-        let mut state = State {
-            last: Instant::now(),
-            taken: 0,
-            looked: 0,
-            arrived: 0,
-            is_news: false,
-            waits_for: None,
-            sent: VecDeque::new(),
-            bytes: 0,
-            batch: VecDeque::new(),
-            stop: None,
-            stopped_at: None,
-            interrupted: false,
-        };
+        let mut state = State::new(self.desk.under_way_max());
         loop {
             match self.turn(&mut state, &mut report, &mut step, &mut moved, &mut signals) {
                 Ok(true) => {}

@@ -1,12 +1,14 @@
 //! How far a transfer is.
 
 use super::Report;
-use crate::limits::{UNDER_WAY_BYTES_MAX, UNDER_WAY_MAX};
+use crate::limits::UNDER_WAY_BYTES_MAX;
 use crate::queue::Taken;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 pub(super) struct State {
+    /// Hand-offs that may be under way.
+    under_way_max: usize,
     /// When an event last arrived, or the transfer began.
     pub(super) last: Instant,
     pub(super) taken: u64,
@@ -40,6 +42,24 @@ pub(super) struct Sent {
 }
 
 impl State {
+    pub(super) fn new(under_way_max: usize) -> Self {
+        Self {
+            under_way_max,
+            last: Instant::now(),
+            taken: 0,
+            looked: 0,
+            arrived: 0,
+            is_news: false,
+            waits_for: None,
+            sent: VecDeque::new(),
+            bytes: 0,
+            batch: VecDeque::new(),
+            stop: None,
+            stopped_at: None,
+            interrupted: false,
+        }
+    }
+
     pub(super) fn may_send(&self) -> bool {
         self.has_room() && !self.batch.is_empty()
     }
@@ -49,7 +69,7 @@ impl State {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        let fits = self.sent.len() < UNDER_WAY_MAX && self.bytes < UNDER_WAY_BYTES_MAX;
+        let fits = self.sent.len() < self.under_way_max && self.bytes < UNDER_WAY_BYTES_MAX;
         self.waits_for.is_none() && fits
     }
 

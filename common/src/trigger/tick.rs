@@ -38,6 +38,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     bounded: true,
     counts_held: false,
     queues_tested: None,
+    under_way_max: crate::limits::UNDER_WAY_SHORT,
     process_killed: Flaws { may_lose: true, may_duplicate: false },
     host_lost: Flaws { may_lose: true, may_duplicate: false },
 };

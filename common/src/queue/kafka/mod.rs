@@ -82,6 +82,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     bounded: false,
     counts_held: false,
     queues_tested: Some(200),
+    under_way_max: crate::limits::UNDER_WAY_MAX,
     process_killed: Flaws { may_lose: false, may_duplicate: true },
     // With replicas nothing: a placement knows how many there are.
     host_lost: Flaws { may_lose: true, may_duplicate: true },

@@ -34,6 +34,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     bounded: true,
     counts_held: true,
     queues_tested: Some(10_000),
+    under_way_max: crate::limits::UNDER_WAY_SHORT,
     process_killed: Flaws { may_lose: true, may_duplicate: false },
     host_lost: Flaws { may_lose: true, may_duplicate: false },
 };

@@ -65,6 +65,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     bounded: true,
     counts_held: true,
     queues_tested: None,
+    under_way_max: crate::limits::UNDER_WAY_SHORT,
     process_killed: Flaws { may_lose: false, may_duplicate: true },
     host_lost: Flaws { may_lose: true, may_duplicate: true },
 };

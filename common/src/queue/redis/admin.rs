@@ -295,6 +295,7 @@ impl RedisConnection {
             adopted: false,
             inbox: VecDeque::new(),
             about: seen.about,
+            room: 0,
             is_gone: false,
             otherwise: None,
         };

@@ -55,10 +55,15 @@ pub(super) struct Outbox {
 
 #[derive(Debug)]
 struct Batch {
+    number: u64,
     items: Vec<Settlement>,
     /// The keys of the script, to know what an answer is about.
     keys: Vec<String>,
+    /// Empty when it is to be packed anew.
     packed: Vec<u8>,
+    /// The queue that it adds to in a transaction, and of how many commands
+    /// before its end.
+    bulk: Option<(QueueId, usize)>,
     /// Whether queues without room were tried with it.
     tries_full: bool,
     is_sent: bool,
@@ -108,6 +113,19 @@ impl Outbox {
         if let Some(batch) = &mut self.under_way {
             batch.is_sent = false;
         }
+        // A transaction is sent once: only a script looks first whether the
+        // batch was done.
+        for batch in self.under_way.iter_mut().chain(&mut self.next) {
+            if batch.bulk.take().is_some() {
+                batch.packed.clear();
+            }
+        }
+    }
+
+    /// Messages for a queue that are packed and will be added to it next.
+    pub(super) fn added_next(&self, id: QueueId) -> u64 {
+        let next = self.next.as_ref().filter(|next| next.bulk.is_some_and(|bulk| bulk.0 == id));
+        next.map_or(0, |next| next.items.len() as u64)
     }
 
     /// The next batch is not what it was made for: what is in it comes after
@@ -204,11 +222,31 @@ impl RedisConnection {
         } else if self.outbox.next.is_none() && self.outbox.pending.len() >= AHEAD_MIN {
             self.outbox.next = self.make_batch();
         }
-        let Some(batch) = self.outbox.under_way.as_mut().filter(|batch| !batch.is_sent) else {
-            return;
+        let Some(mut batch) = self.outbox.under_way.take() else { return };
+        if !batch.is_sent {
+            batch.answer = None;
+            self.send_packed(&mut batch);
+        }
+        self.outbox.under_way = Some(batch);
+    }
+
+    fn send_packed(&mut self, batch: &mut Batch) {
+        if batch.packed.is_empty() {
+            let answer_key = batch.keys.first().cloned().unwrap_or_default();
+            match self.pack(batch.number, answer_key, &batch.items) {
+                Ok((keys, packed)) => (batch.keys, batch.packed) = (keys, packed),
+                Err(error) => {
+                    self.failed = Some(QueueError::io("reading a body")(error));
+                    return;
+                }
+            }
+        }
+        let (before, last) = match batch.bulk {
+            Some((id, commands)) => (commands, Expect::Added(id)),
+            None => (0, Expect::Batch),
         };
-        batch.answer = None;
-        batch.is_sent = self.main.send_packed(&batch.packed, Expect::Batch);
+        let expect = std::iter::repeat_with(|| Expect::Queued).take(before).chain([last]);
+        batch.is_sent = self.main.send_packed(&batch.packed, expect);
     }
 
     fn make_batch(&mut self) -> Option<Batch> {
@@ -223,9 +261,19 @@ impl RedisConnection {
             return None;
         }
         self.outbox.number += 1;
-        let first = items.first().and_then(|item| self.first_stream(item)).unwrap_or_default();
-        let answer_key = sent_key(&first, &self.name);
-        let (keys, packed) = match self.pack(self.outbox.number, answer_key, &items) {
+        let number = self.outbox.number;
+        let packed = match self.bulk_of(&items) {
+            Some(id) => self
+                .pack_bulk(id, number, &items)
+                .map(|bulk| (bulk.keys, bulk.packed, Some((id, bulk.commands)))),
+            None => {
+                let first = items.first().and_then(|item| self.first_stream(item));
+                let answer_key = sent_key(&first.unwrap_or_default(), &self.name);
+                let packed = self.pack(number, answer_key, &items);
+                packed.map(|(keys, packed)| (keys, packed, None))
+            }
+        };
+        let (keys, packed, bulk) = match packed {
             Ok(packed) => packed,
             Err(error) => {
                 self.failed = Some(QueueError::io("reading a body")(error));
@@ -233,7 +281,7 @@ impl RedisConnection {
             }
         };
         self.outbox.sent_keys.extend(keys.first().cloned());
-        Some(Batch { items, keys, packed, tries_full, is_sent: false, answer: None })
+        Some(Batch { number, items, keys, packed, bulk, tries_full, is_sent: false, answer: None })
     }
 
     /// Where a hand-off's keys are in a cluster; elsewhere all is one place.
@@ -298,6 +346,11 @@ impl RedisConnection {
 
     fn finish_batch(&mut self, answer: &str) {
         let Some(batch) = self.outbox.under_way.take() else { return };
+        if self.outbox.next.is_some() && answer.bytes().all(|byte| matches!(byte, b'd' | b',')) {
+            // The server need not wait until we have counted.
+            self.send_batch();
+            self.write_out();
+        }
         let mut stuck = Vec::new();
         for (item, code) in batch.items.into_iter().zip(answer.split(',')) {
             let (kind, about) = code.split_at(code.len().min(1));
@@ -406,7 +459,7 @@ fn lack(said: &str) -> String {
 }
 
 /// Where the answer to a sender's last batch is kept.
-fn sent_key(stream: &str, sender: &str) -> String {
+pub(super) fn sent_key(stream: &str, sender: &str) -> String {
     beside(stream, &format!("sent.{sender}"))
 }
 
@@ -416,7 +469,16 @@ mod tests {
 
     fn next(tries_full: bool) -> Batch {
         let (items, keys, packed) = (vec![Settlement::default()], Vec::new(), Vec::new());
-        Batch { items, keys, packed, tries_full, is_sent: false, answer: None }
+        Batch {
+            number: 1,
+            items,
+            keys,
+            packed,
+            bulk: None,
+            tries_full,
+            is_sent: false,
+            answer: None,
+        }
     }
 
     /// Queues without room are tried again only if that batch was to do so:

@@ -108,11 +108,12 @@ impl<E: Default> Link<E> {
         true
     }
 
-    /// The same for a command that was packed before.
-    pub(super) fn send_packed(&mut self, bytes: &[u8], expect: E) -> bool {
+    /// The same for commands that were packed before, with what each answer
+    /// is for.
+    pub(super) fn send_packed(&mut self, bytes: &[u8], expect: impl Iterator<Item = E>) -> bool {
         let Some(wire) = &mut self.wire else { return false };
         wire.send_packed(bytes);
-        self.expected.push_back(expect);
+        self.expected.extend(expect);
         true
     }
 

@@ -10,6 +10,7 @@
 mod admin;
 mod alarm;
 mod batch;
+mod bulk;
 pub mod entry;
 mod error;
 mod intake;
@@ -35,6 +36,7 @@ use crate::event::Event;
 use crate::poll::{Poller, Ready};
 use alarm::Alarm;
 use batch::Outbox;
+use bulk::Grant;
 use intake::Intake;
 use keys::Keys;
 use link::Link;
@@ -65,6 +67,7 @@ pub static CAPABILITIES: Capabilities = Capabilities {
     bounded: true,
     counts_held: true,
     queues_tested: Some(10_000),
+    under_way_max: crate::limits::UNDER_WAY_SHORT,
     process_killed: Flaws { may_lose: false, may_duplicate: false },
     host_lost: Flaws { may_lose: true, may_duplicate: true },
 };
@@ -85,6 +88,14 @@ enum Expect {
     Nothing,
     /// The hand-offs under way.
     Batch,
+    /// The same, in a transaction that adds to this queue.
+    Added(QueueId),
+    /// A command of a transaction: what is refused is told at the end.
+    Queued,
+    /// Whether there may be transactions.
+    Granted,
+    /// How much is in this queue.
+    Depth(QueueId),
     /// How many replicas have them.
     Replicas,
     /// A look for messages in these queues, so many of each at most.
@@ -123,6 +134,8 @@ pub struct RedisConnection {
     next_receipt: u64,
     intake: Intake,
     outbox: Outbox,
+    /// Whether much may be added at once in a transaction.
+    grant: Grant,
     answer: Option<(u64, redis::Value)>,
     questions: u64,
     /// Set when something failed for good: then nothing more is sent.
@@ -151,6 +164,8 @@ struct OpenQueue {
     adopted: bool,
     inbox: VecDeque<Taken>,
     about: About,
+    /// How many messages it has room for beside what is on its way there.
+    room: u64,
     is_gone: bool,
     /// Where what is for this queue goes once it is gone.
     otherwise: Option<QueueId>,
@@ -208,6 +223,7 @@ impl RedisConnection {
             next_receipt: 0,
             intake: Intake::default(),
             outbox: Outbox::default(),
+            grant: Grant::default(),
             answer: None,
             questions: 0,
             is_hopeless: false,

@@ -27,7 +27,36 @@ impl Words {
         self.count += 1;
     }
 
-    fn word(&mut self, word: &str) {
+    /// What was told since there were so many bytes is a command of its own.
+    pub(super) fn end_command(&mut self, begin: usize) {
+        let end = self.bytes.len();
+        self.head();
+        let head = self.bytes.len() - end;
+        self.bytes[begin..].rotate_right(head);
+        self.count = 0;
+    }
+
+    /// One more command.
+    pub(super) fn command(&mut self, words: &[&str]) {
+        let begin = self.bytes.len();
+        words.iter().for_each(|word| self.word(word));
+        self.end_command(begin);
+    }
+
+    /// How many words there are, as a command begins.
+    fn head(&mut self) {
+        self.bytes.push(b'*');
+        self.bytes.extend_from_slice(itoa::Buffer::new().format(self.count).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// The words of another.
+    pub(super) fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+        self.count += other.count;
+    }
+
+    pub(super) fn word(&mut self, word: &str) {
         self.bytes(word.as_bytes());
     }
 
@@ -170,13 +199,11 @@ impl RedisConnection {
         for (id, _) in in_order(targets) {
             let queue = &self.open[id.0 as usize];
             let otherwise = queue.otherwise.map(|id| self.open[id.0 as usize].stream.clone());
-            let about = &queue.about;
-            let capacity = if self.patient { about.patient_capacity } else { about.capacity };
             pack.words.number(pack.keys.number(queue.stream.clone()));
             pack.words.number(pack.keys.optional(self.wants_of(id)));
             pack.words.number(pack.keys.optional(otherwise));
-            pack.words.number(capacity.unwrap_or(0));
-            pack.words.word(about.when_full.unwrap_or(WhenFull::Block).word());
+            pack.words.number(self.capacity_of(id).unwrap_or(0));
+            pack.words.word(queue.about.when_full.unwrap_or(WhenFull::Block).word());
             let ids = self.settings.drops_known_ids.then(|| {
                 let ids = pack.keys.fresh(beside(&queue.stream, "ids"));
                 pack.keys.fresh(beside(&queue.stream, "ids.old"));
@@ -237,12 +264,11 @@ impl Pack {
         head.number(self.keys.0.len() as u64);
         self.keys.0.iter().for_each(|key| head.word(key));
         let count = head.count + self.words.count;
-        let mut command = Vec::with_capacity(head.bytes.len() + self.words.bytes.len() + 16);
-        command.push(b'*');
-        command.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
-        command.extend_from_slice(b"\r\n");
-        command.extend_from_slice(&head.bytes);
-        command.extend_from_slice(&self.words.bytes);
-        command
+        let capacity = head.bytes.len() + self.words.bytes.len() + 16;
+        let mut command = Words { bytes: Vec::with_capacity(capacity), count };
+        command.head();
+        command.bytes.extend_from_slice(&head.bytes);
+        command.bytes.extend_from_slice(&self.words.bytes);
+        command.bytes
     }
 }

@@ -1,5 +1,6 @@
 //! Answers and what follows from them; connections that break and come back.
 
+use super::bulk::Grant;
 use super::entry::text;
 use super::link::Link;
 use super::{Expect, RedisConnection, error, scripts};
@@ -190,7 +191,9 @@ impl RedisConnection {
         if let Value::ServerError(error) = &value {
             match (&expect, error::of_answer(error)) {
                 (Expect::Ask(number), _) => self.answer = Some((*number, value)),
-                (Expect::Batch, None) => {
+                (Expect::Queued | Expect::Granted, _) => {}
+                (Expect::Added(_), _) if error.code() == "EXECABORT" => self.on_bulk_aborted(),
+                (Expect::Batch | Expect::Added(_), None) => {
                     self.outbox.send_again();
                     self.on_trouble(&error.clone());
                 }
@@ -200,10 +203,13 @@ impl RedisConnection {
             return;
         }
         match expect {
-            Expect::Nothing => {}
+            Expect::Nothing | Expect::Queued => {}
             Expect::Keep => self.on_keep(text(value).parse().unwrap_or(0)),
             Expect::Ask(number) => self.answer = Some((number, value)),
             Expect::Batch => self.on_batch(text(value)),
+            Expect::Added(queue) => self.on_added(queue, value),
+            Expect::Granted => self.on_granted(&value),
+            Expect::Depth(queue) => self.on_depth(queue, text(value).parse().unwrap_or(0)),
             Expect::Replicas => self.on_replicas(text(value).parse().unwrap_or(0)),
             Expect::Read(queues, most) => self.on_read(&queues, most, value),
             Expect::Wait(queues, most) => self.on_wait(&queues, most, value),
@@ -216,7 +222,7 @@ impl RedisConnection {
     /// A command went wrong in a way that will not pass.
     fn on_error(&mut self, expect: Expect, error: QueueError) {
         match (expect, error) {
-            (Expect::Batch, error) => self.on_batch_failed(error),
+            (Expect::Batch | Expect::Added(_), error) => self.on_batch_failed(error),
             (Expect::Read(queues, _) | Expect::Wait(queues, _), QueueError::NoSuchQueue) => {
                 self.forget_asked(true);
                 self.forget_asked(false);
@@ -284,6 +290,7 @@ impl RedisConnection {
     fn on_broken(&mut self, was_main: bool) {
         self.forget_asked(was_main);
         if was_main {
+            self.grant = Grant::Unknown;
             self.outbox.send_again();
             self.away_since.get_or_insert((Instant::now(), false));
         }

@@ -20,6 +20,7 @@ macro_rules! script {
     };
 }
 
+script!(ADDED, "added.lua");
 script!(SETTLE, "settle.lua");
 script!(GATHER, "gather.lua");
 script!(JOIN, "join.lua");
