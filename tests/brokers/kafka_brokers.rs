@@ -2,7 +2,7 @@
 //! three.
 
 use crate::common::{Place, Running, Seen};
-use crate::kafka::topics_left;
+use crate::kafka::{topics_left, with_tools};
 use crate::kafka_faults::{Line, SHORT};
 use faas_tests::services::Kafka;
 use std::time::{Duration, Instant};
@@ -67,6 +67,36 @@ fn a_broker_comes_back() {
     assert_eq!((one.stop(), two.stop()), (143, 143), "{}", line.place.text("one.err"));
 }
 
+/// Where a group has its coordinator.
+fn coordinator(place: &Place, group: &str) -> usize {
+    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let ask = format!("tool {class} --bootstrap-server $B --describe --state --group {group}");
+    // GROUP COORDINATOR (ID) ...: `q 127.0.0.1:40001 (2) cooperative-sticky Stable 2`.
+    let told = with_tools(place, &ask).stdout;
+    let id = told.split_once('(').and_then(|(_, rest)| rest.split_once("(")?.1.split_once(')'));
+    id.and_then(|(id, _)| id.parse().ok()).unwrap_or_else(|| panic!("no coordinator in {told}"))
+}
+
+/// The broker that a transaction hands its offsets to: librdkafka may wait for
+/// it for ever.
+#[test]
+fn the_coordinator_of_a_group_dies_exactly_once() {
+    let mut kafka = Kafka::start(3);
+    let line = Line::new(&kafka.url(), "exactly-once", "?replicas=3&min-isr=2", "acks=all");
+    let [mut one, mut two] = line.two_invokers();
+    for last in [MESSAGES, 2 * MESSAGES] {
+        let ran = line.place.text("ran").lines().count();
+        line.put(last - MESSAGES + 1, last);
+        line.until_ran(ran + 60);
+        let id = coordinator(&line.place, &format!("{}-in", line.place.sandbox.run()));
+        kafka.kill(id);
+        line.account(last);
+        kafka.restart(id);
+    }
+    assert_eq!((one.stop(), two.stop()), (143, 143), "{}", line.place.text("one.err"));
+    print!("{}{}", line.place.text("one.err"), line.place.text("two.err"));
+}
+
 /// One cluster for all of it: brokers are dear. First invokers alone, then
 /// whole runs; each time a broker dies, and comes back afterwards.
 #[test]
@@ -87,6 +117,7 @@ fn one_broker_of_three_dies() {
         assert!(began.elapsed() < GOES_ON_WITHIN, "it took {:?}", began.elapsed());
         line.account(MESSAGES);
         assert_eq!((one.stop(), two.stop()), (143, 143), "{}", line.place.text("one.err"));
+        print!("{}{}", line.place.text("one.err"), line.place.text("two.err"));
         kafka.restart(id);
     }
     for (how, id) in [("at-least-once", 3), ("exactly-once", 1)] {

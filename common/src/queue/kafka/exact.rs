@@ -162,6 +162,21 @@ impl Exact {
         }
     }
 
+    /// Regular work: whoever hangs is replaced, and what he had begins anew.
+    ///
+    /// # Errors
+    /// No transaction can be done any more.
+    pub(super) fn look_after(
+        &mut self,
+        readers: &mut [Reader],
+        ready: &mut Ready,
+    ) -> Result<(), QueueError> {
+        match self.transactor.replace_if_stuck()? {
+            true => self.ended(Outcome::Again, readers, ready),
+            false => Ok(()),
+        }
+    }
+
     /// Waits for the transaction that is under way, and begins no other.
     pub(super) fn finish(&mut self, max: Duration, readers: &mut [Reader], ready: &mut Ready) {
         if self.running.is_some()

@@ -30,6 +30,7 @@ pub mod progress;
 mod reader;
 mod record;
 mod settings;
+mod stage;
 mod survey;
 mod transactor;
 mod view;
@@ -436,6 +437,9 @@ impl Connection for KafkaConnection {
         let now_us = unix_us();
         for reader in &mut self.readers {
             reader.look_after(now_us)?;
+        }
+        if let Sending::ExactlyOnce(exact) = &mut self.sending {
+            exact.look_after(&mut self.readers, &mut self.ready)?;
         }
         let (base, readers, open) = self.base();
         let crews = open.iter_mut().filter_map(|open| open.crew.as_mut());

@@ -8,6 +8,7 @@ use super::context::{Context, Notes};
 use super::faults;
 use super::record::Record;
 use super::settings::Settings;
+use super::stage::Stage;
 use crate::queue::QueueError;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -19,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// How long one step may take until it is asked for again.
 const STEP_MAX: Duration = Duration::from_secs(3);
+/// How long offsets may take to be handed over until another thread begins
+/// anew: more than the step may take.
+const OFFSETS_MAX: Duration = Duration::from_secs(5);
 /// How often a step is asked for again.
 const STEPS_MAX: u32 = 4;
 /// How long after a failure the next transaction begins.
@@ -48,6 +52,9 @@ pub(super) enum Outcome {
     Failed(QueueError),
 }
 
+/// Who waits until a thread has begun.
+type Started = Sender<Result<(), QueueError>>;
+
 enum Order {
     Run(Batch),
     RingIn(Duration),
@@ -55,8 +62,18 @@ enum Order {
 
 /// The thread that does transactions, from outside.
 pub(super) struct Transactor {
+    seed: Seed,
     orders: Sender<Order>,
     answers: Receiver<Outcome>,
+    stage: Arc<Stage>,
+}
+
+/// What a thread needs to begin.
+#[derive(Clone)]
+struct Seed {
+    settings: Settings,
+    notes: Notes,
+    bell: Bell,
 }
 
 impl Transactor {
@@ -69,14 +86,20 @@ impl Transactor {
         notes: &Notes,
         bell: &Bell,
     ) -> Result<Self, QueueError> {
+        let (settings, notes, bell) = (settings.clone(), notes.clone(), bell.clone());
+        let (started, start) = channel();
+        let transactor = Self::spawn(Seed { settings, notes, bell }, Some(started))?;
+        start.recv().unwrap_or_else(|_| Err(gone()))?;
+        Ok(transactor)
+    }
+
+    fn spawn(seed: Seed, started: Option<Started>) -> Result<Self, QueueError> {
         let (orders, to_do) = channel();
         let (done, answers) = channel();
-        let (started, start) = channel();
-        let (settings, notes, bell) = (settings.clone(), notes.clone(), bell.clone());
+        let stage = Arc::new(Stage::default());
         let worker = Worker {
-            settings,
-            notes,
-            bell,
+            seed: seed.clone(),
+            stage: stage.clone(),
             orders: to_do,
             answers: done,
             sender: None,
@@ -84,10 +107,26 @@ impl Transactor {
         };
         std::thread::Builder::new()
             .name("transactions".to_owned())
-            .spawn(move || worker.work(&started))
+            .spawn(move || worker.work(started))
             .map_err(QueueError::io("starting a thread"))?;
-        start.recv().unwrap_or_else(|_| Err(gone()))?;
-        Ok(Self { orders, answers })
+        Ok(Self { seed, orders, answers, stage })
+    }
+
+    /// Puts another thread in the place of one that hangs. What that one began
+    /// is taken back: by itself, should it ever go on, or by the brokers.
+    ///
+    /// # Errors
+    /// There can be no other.
+    pub(super) fn replace_if_stuck(&mut self) -> Result<bool, QueueError> {
+        if !self.stage.abandon(OFFSETS_MAX) {
+            return Ok(false);
+        }
+        self.seed.notes.say(
+            "kafka: the coordinator of a group does not answer; a transaction begins anew"
+                .to_owned(),
+        );
+        *self = Self::spawn(self.seed.clone(), None)?;
+        Ok(true)
     }
 
     /// Does a transaction.
@@ -132,6 +171,7 @@ struct TransactionalSender {
 
 /// Why a transaction did not take effect.
 enum Trouble {
+    Abandoned,
     Step(KafkaError),
     Record(RDKafkaErrorCode, Arc<str>),
 }
@@ -143,9 +183,8 @@ impl From<KafkaError> for Trouble {
 }
 
 struct Worker {
-    settings: Settings,
-    notes: Notes,
-    bell: Bell,
+    seed: Seed,
+    stage: Arc<Stage>,
     orders: Receiver<Order>,
     answers: Sender<Outcome>,
     sender: Option<TransactionalSender>,
@@ -154,11 +193,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(mut self, started: &Sender<Result<(), QueueError>>) {
-        let ready = self.prepare();
-        let failed = ready.is_err();
-        if started.send(ready).is_err() || failed {
-            return;
+    fn work(mut self, started: Option<Started>) {
+        if let Some(started) = started {
+            let ready = self.prepare();
+            let failed = ready.is_err();
+            if started.send(ready).is_err() || failed {
+                return;
+            }
         }
         let mut next = self.orders.recv().ok();
         while let Some(order) = next {
@@ -167,7 +208,7 @@ impl Worker {
                 Order::Run(batch) => {
                     let outcome = self.run(&batch);
                     let heard = self.answers.send(outcome).is_ok();
-                    self.bell.ring();
+                    self.seed.bell.ring();
                     if heard { self.orders.recv().ok() } else { None }
                 }
             };
@@ -178,7 +219,7 @@ impl Worker {
         match self.orders.recv_timeout(wait) {
             Ok(order) => Some(order),
             Err(RecvTimeoutError::Timeout) => {
-                self.bell.ring();
+                self.seed.bell.ring();
                 self.orders.recv().ok()
             }
             Err(RecvTimeoutError::Disconnected) => None,
@@ -190,12 +231,13 @@ impl Worker {
         if self.sender.is_some() {
             return Ok(());
         }
-        let url = self.settings.url_of("");
+        let url = self.seed.settings.url_of("");
         let id = format!("faas-{:016x}", crate::clock::random_u64());
         let producer: BaseProducer<Context> = self
+            .seed
             .settings
             .transacting(&id)
-            .create_with_context(Context::new(&self.notes))
+            .create_with_context(Context::new(&self.seed.notes))
             .map_err(|error| faults::of(&error, &url))?;
         let bell = Bell::new()?;
         let wire = Wire::new(&producer, &bell);
@@ -206,11 +248,19 @@ impl Worker {
     }
 
     fn run(&mut self, batch: &Batch) -> Outcome {
-        if let Err(error) = self.prepare() {
-            return Outcome::Failed(error);
+        match self.prepare() {
+            Ok(()) => {}
+            Err(error @ (QueueError::NotAllowed { .. } | QueueError::Refused { .. })) => {
+                return Outcome::Failed(error);
+            }
+            Err(_) => {
+                // Brokers come back.
+                std::thread::sleep(AGAIN_AFTER);
+                return Outcome::Again;
+            }
         }
         let Some(sender) = &self.sender else { return Outcome::Again };
-        match sender.attempt(batch) {
+        match sender.attempt(batch, &self.stage) {
             Ok(()) => {
                 self.failing_since = None;
                 Outcome::Committed
@@ -231,10 +281,11 @@ impl Worker {
             self.failing_since = None;
         }
         let (code, topic) = match trouble {
+            Trouble::Abandoned => (None, ""),
             Trouble::Step(error) => (faults::code(error), ""),
             Trouble::Record(code, topic) => (Some(*code), &**topic),
         };
-        let url = self.settings.url_of(topic);
+        let url = self.seed.settings.url_of(topic);
         match code.map(|code| faults::of_code(code, &url)) {
             Some(error @ QueueError::Removed { .. }) => Outcome::Gone(Arc::from(topic), error),
             Some(error @ (QueueError::NotAllowed { .. } | QueueError::Refused { .. })) => {
@@ -249,7 +300,7 @@ impl Worker {
 }
 
 impl TransactionalSender {
-    fn attempt(&self, batch: &Batch) -> Result<(), Trouble> {
+    fn attempt(&self, batch: &Batch, stage: &Stage) -> Result<(), Trouble> {
         self.producer.begin_transaction()?;
         for record in batch.records.iter().flat_map(|records| records.iter()) {
             self.send(record)?;
@@ -262,7 +313,12 @@ impl TransactionalSender {
         for (offsets, group) in &batch.offsets {
             // Not asked again: with its broker the group may have changed, and
             // then this membership is worth nothing. The batch is begun anew.
-            self.producer.send_offsets_to_transaction(offsets, group, STEP_MAX)?;
+            stage.enter();
+            let sent = self.producer.send_offsets_to_transaction(offsets, group, STEP_MAX);
+            if !stage.leave() {
+                return Err(Trouble::Abandoned);
+            }
+            sent?;
         }
         Ok(persist(|| self.producer.commit_transaction(STEP_MAX))?)
     }
