@@ -60,6 +60,9 @@ pub struct Step {
 pub struct Filter {
     stdin: Option<Stdin>,
     stdout: Option<File>,
+    /// Where a read puts what it says: to clear as much for each read costs
+    /// more than the read, and the caches of whoever comes next.
+    chunk: Box<[u8]>,
     /// Its log.
     pub stderr: Stderr,
     lines: Lines,
@@ -91,6 +94,9 @@ pub struct Filter {
     /// When a line was sent last.
     asked: Option<Instant>,
 }
+
+/// Bytes read at once.
+const CHUNK: usize = 16 << 10;
 
 /// A function's input as a line of its filter.
 ///
@@ -143,6 +149,7 @@ impl Filter {
         Ok(Self {
             stdin: Some(stdin),
             stdout: Some(stdout),
+            chunk: vec![0; CHUNK].into_boxed_slice(),
             stderr: Stderr::new(stderr),
             lines: Lines::new(by_id),
             by_id,
@@ -250,9 +257,8 @@ impl Filter {
 
     fn hear(&mut self) -> Result<(), Breach> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
-        let mut chunk = [0_u8; 16 << 10];
         loop {
-            let len = match stdout.read(&mut chunk) {
+            let len = match stdout.read(&mut self.chunk) {
                 Ok(0) => break self.stdout = None,
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -262,12 +268,12 @@ impl Filter {
                 continue;
             }
             let had_answer = self.lines.has_answer();
-            self.lines.hear(&chunk[..len])?;
+            self.lines.hear(&self.chunk[..len])?;
             if self.lines.has_answer() && !had_answer {
                 self.answered = Some(Instant::now());
             }
             // What comes after a short read is announced again.
-            if len < chunk.len() {
+            if len < self.chunk.len() {
                 break;
             }
         }
