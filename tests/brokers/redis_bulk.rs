@@ -15,9 +15,14 @@ fn add_two(redis: &Redis, stream: &str, capacity: &str) -> (String, String) {
     for id in ["a", "b"] {
         redis.command(&["XADD", stream, "NOMKSTREAM", "*", "ce_id", id]);
     }
-    let keys = ["sent", stream, "wants"];
-    let script = [&["EVAL", ADDED, "3"], &keys[..], &["7", "2", capacity, "ann", "b"]].concat();
-    (redis.command(&script), redis.command(&["XLEN", stream]))
+    (end_of_two(redis, stream, capacity), redis.command(&["XLEN", stream]))
+}
+
+/// What the script says of the two.
+fn end_of_two(redis: &Redis, stream: &str, capacity: &str) -> String {
+    let keys = ["sent", stream, "about", "wants"];
+    let words = ["7", "2", capacity, "ann", "b"];
+    redis.command(&[&["EVAL", ADDED, "4"], &keys[..], &words].concat())
 }
 
 /// One message of somebody else's is there before.
@@ -51,9 +56,27 @@ fn what_was_done_before_is_not_done_again() {
     assert_eq!(add_two(&redis, "q", "0"), said("d,d", "3"));
     // As a connection that broke may bring it once more.
     assert_eq!(add_two(&redis, "q", "0"), said("d,d", "3"));
+    assert_eq!(redis.command(&["HGET", "about", "taken_back"]), "2");
+    // A later one was.
+    redis.command(&["SET", "sent", "8:d"]);
+    assert_eq!(add_two(&redis, "q", "0"), said("d", "3"));
     // Somebody removed the queue meanwhile.
     redis.command(&["DEL", "q"]);
-    assert_eq!(add_two(&redis, "q", "0"), said("d,d", "0"));
+    assert_eq!(add_two(&redis, "q", "0"), said("d", "0"));
+}
+
+/// Whatever refused the entries: others' stay, and nothing is kept of it.
+#[test]
+fn where_none_was_added_nothing_is_said() {
+    let redis = with_one();
+    for capacity in ["0", "1"] {
+        assert_eq!(end_of_two(&redis, "q", capacity), "");
+        assert_eq!(redis.command(&["XLEN", "q"]), "1");
+        assert_eq!(redis.command(&["EXISTS", "sent"]), "0");
+    }
+    redis.command(&["SET", "sent", "7:d,d"]);
+    assert_eq!(end_of_two(&redis, "q", "0"), "d,d");
+    assert_eq!(redis.command(&["XLEN", "q"]), "1");
 }
 
 #[test]
@@ -92,6 +115,8 @@ fn a_queue_never_has_more_than_it_may() {
     senders.iter_mut().for_each(|sender| assert_eq!(sender.wait(), 0));
     assert_eq!(reader.wait(), 0);
     assert!((1..=1000).contains(&most), "{most}");
+    let sent = place.ok("faas-queue stat -o json $U/q | jq .sent_total");
+    assert_eq!(sent, "20000\n", "what had no room does not count");
     assert!(calls(&redis, "exec") > 2, "transactions are used");
     place.ok("sort -n get.out | cmp - all; grep '[13579]$' get.out | cmp - odd");
 }
@@ -130,7 +155,7 @@ fn a_server_whose_memory_fills_up_meanwhile() {
 
 #[test]
 fn who_may_not_have_transactions_does_without() {
-    for denied in ["-multi", "-exec", "-eval", "-xrevrange"] {
+    for denied in ["-multi", "-exec", "-eval", "-xrevrange", "-xdel"] {
         let redis = Redis::start();
         let user = ["ACL", "SETUSER", "ann", "on", "nopass", "~*", "&*", "+@all", denied];
         assert_eq!(redis.command(&user), "OK");

@@ -27,6 +27,10 @@ const OFFSETS_MAX: Duration = Duration::from_secs(5);
 const STEPS_MAX: u32 = 4;
 /// How long after a failure the next transaction begins.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How long after one that could not begin the next producer is made.
+const PREPARED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Threads that may hang and be replaced: each keeps what it has.
+const REPLACED_MAX: u32 = 50;
 /// A producer that has failed for so long gets a successor: one that holds on
 /// to a coordinator that is gone would fail for ever.
 const FAILING_MAX: Duration = Duration::from_secs(10);
@@ -66,6 +70,7 @@ pub(super) struct Transactor {
     orders: Sender<Order>,
     answers: Receiver<Outcome>,
     stage: Arc<Stage>,
+    replaced: u32,
 }
 
 /// What a thread needs to begin.
@@ -109,7 +114,7 @@ impl Transactor {
             .name("transactions".to_owned())
             .spawn(move || worker.work(started))
             .map_err(QueueError::io("starting a thread"))?;
-        Ok(Self { seed, orders, answers, stage })
+        Ok(Self { seed, orders, answers, stage, replaced: 0 })
     }
 
     /// Puts another thread in the place of one that hangs. What that one began
@@ -121,11 +126,18 @@ impl Transactor {
         if !self.stage.abandon(OFFSETS_MAX) {
             return Ok(false);
         }
+        let replaced = self.replaced + 1;
+        if replaced > REPLACED_MAX {
+            return Err(QueueError::Unreachable {
+                what: format!("{REPLACED_MAX} transactions hung at coordinators that died"),
+                cure: "start again: nothing that was taken is lost".to_owned(),
+            });
+        }
         self.seed.notes.say(
             "kafka: the coordinator of a group does not answer; a transaction begins anew"
                 .to_owned(),
         );
-        *self = Self::spawn(self.seed.clone(), None)?;
+        *self = Self { replaced, ..Self::spawn(self.seed.clone(), None)? };
         Ok(true)
     }
 
@@ -169,6 +181,12 @@ struct TransactionalSender {
     bell: Bell,
 }
 
+/// Why there is no producer, and whether there may be one later.
+struct Unprepared {
+    passes: bool,
+    error: QueueError,
+}
+
 /// Why a transaction did not take effect.
 enum Trouble {
     Abandoned,
@@ -195,7 +213,7 @@ struct Worker {
 impl Worker {
     fn work(mut self, started: Option<Started>) {
         if let Some(started) = started {
-            let ready = self.prepare();
+            let ready = self.prepare().map_err(|unprepared| unprepared.error);
             let failed = ready.is_err();
             if started.send(ready).is_err() || failed {
                 return;
@@ -227,10 +245,11 @@ impl Worker {
     }
 
     /// Makes the producer, if there is none or the last one was shut out.
-    fn prepare(&mut self) -> Result<(), QueueError> {
+    fn prepare(&mut self) -> Result<(), Unprepared> {
         if self.sender.is_some() {
             return Ok(());
         }
+        let never = |error| Unprepared { passes: false, error };
         let url = self.seed.settings.url_of("");
         let id = format!("faas-{:016x}", crate::clock::random_u64());
         let producer: BaseProducer<Context> = self
@@ -238,11 +257,14 @@ impl Worker {
             .settings
             .transacting(&id)
             .create_with_context(Context::new(&self.seed.notes))
-            .map_err(|error| faults::of(&error, &url))?;
-        let bell = Bell::new()?;
+            .map_err(|error| never(faults::of(&error, &url)))?;
+        let bell = Bell::new().map_err(never)?;
         let wire = Wire::new(&producer, &bell);
-        persist(|| producer.init_transactions(STEP_MAX))
-            .map_err(|error| faults::of(&error, &url))?;
+        persist(|| producer.init_transactions(STEP_MAX)).map_err(|error| Unprepared {
+            passes: faults::code(&error).is_some_and(faults::passes)
+                && !faults::is_hopeless(self.seed.notes.last().as_ref()),
+            error: faults::of(&error, &url),
+        })?;
         self.sender = Some(TransactionalSender { _wire: wire, producer, bell });
         Ok(())
     }
@@ -250,14 +272,12 @@ impl Worker {
     fn run(&mut self, batch: &Batch) -> Outcome {
         match self.prepare() {
             Ok(()) => {}
-            Err(error @ (QueueError::NotAllowed { .. } | QueueError::Refused { .. })) => {
-                return Outcome::Failed(error);
-            }
-            Err(_) => {
-                // Brokers come back.
-                std::thread::sleep(AGAIN_AFTER);
+            Err(Unprepared { passes: true, error }) => {
+                self.seed.notes.say(format!("kafka: no transactions for now: {error}"));
+                std::thread::sleep(PREPARED_AGAIN_AFTER);
                 return Outcome::Again;
             }
+            Err(Unprepared { error, .. }) => return Outcome::Failed(error),
         }
         let Some(sender) = &self.sender else { return Outcome::Again };
         match sender.attempt(batch, &self.stage) {

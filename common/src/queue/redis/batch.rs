@@ -213,7 +213,7 @@ impl RedisConnection {
     /// Sends the next batch, if none is under way; else prepares it, if there
     /// is much to send.
     pub(super) fn send_batch(&mut self) {
-        if !self.main.is_up() {
+        if !self.main.is_up() || self.is_hopeless {
             return;
         }
         self.outbox.since = None;

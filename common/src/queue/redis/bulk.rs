@@ -4,6 +4,8 @@
 //! transaction. PROTOCOL.md, "Many at once", is the specification.
 
 use super::batch::sent_key;
+use super::error;
+use super::keys::beside;
 use super::pack::Words;
 use super::{Expect, OpenQueue, RedisConnection, entry, scripts};
 use crate::queue::{QueueError, QueueId, Settlement, WhenFull};
@@ -15,8 +17,9 @@ const MIN: usize = 32;
 /// Most attributes of an event that goes this way: as few as a script takes.
 const ATTRIBUTES_MAX: usize = 1_000;
 
-/// What no hand-off needs, and a transaction does: to look for what is newest.
-const LOOK: &str = "redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1) return 1";
+/// What the script at the end does and must not be refused then.
+const LOOK: &str = "redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+redis.call('XDEL', KEYS[1], '0-0') redis.call('TYPE', KEYS[1]) return 1";
 
 /// Whether a server lets us have transactions on this connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -109,7 +112,8 @@ impl RedisConnection {
     ) -> std::io::Result<Bulk> {
         let capacity = self.capacity_of(id).unwrap_or(0);
         let stream = self.open[id.0 as usize].stream.clone();
-        let mut keys = vec![sent_key(&stream, &self.name), stream];
+        let about = beside(&stream, "about");
+        let mut keys = vec![sent_key(&stream, &self.name), stream, about];
         keys.extend(self.wants_of(id));
         let mut add = Words::default();
         ["XADD", &keys[1], "NOMKSTREAM", "*"].iter().for_each(|word| add.word(word));
@@ -138,9 +142,12 @@ impl RedisConnection {
         Ok(Bulk { keys, packed: all.bytes, commands: items.len() + 3 })
     }
 
-    /// The server did not begin with a transaction: a script tells why, for
-    /// each hand-off.
+    /// Nothing of a transaction took effect: a script does it, or tells why
+    /// not, for each hand-off.
     pub(super) fn on_bulk_aborted(&mut self) {
+        if self.grant == Grant::Yes {
+            self.grant = Grant::Unknown;
+        }
         self.outbox.send_again();
         self.send_batch();
         self.write_out();
@@ -148,16 +155,22 @@ impl RedisConnection {
 
     /// The answers to a transaction's commands.
     pub(super) fn on_added(&mut self, id: QueueId, answer: Value) {
-        let Value::Array(mut answers) = answer else { return };
+        let Value::Array(mut answers) = answer else { return self.on_bulk_aborted() };
         if let Some(Value::Int(depth)) = answers.pop() {
             self.on_depth(id, depth as u64);
         }
         match answers.pop() {
+            // None of the entries was added.
+            Some(Value::BulkString(answer)) if answer.is_empty() => self.on_bulk_aborted(),
             Some(answer @ Value::BulkString(_)) => self.on_batch(entry::text(answer)),
-            last => self.on_batch_failed(QueueError::Unreachable {
-                what: format!("the server says {last:?} to a script"),
-                cure: "redis-cli".to_owned(),
-            }),
+            Some(Value::ServerError(said)) => {
+                let unknown = || QueueError::Unreachable {
+                    what: format!("the server says: {}", said.details().unwrap_or_default()),
+                    cure: "redis-cli".to_owned(),
+                };
+                self.on_batch_failed(error::of_answer(&said).unwrap_or_else(unknown));
+            }
+            _ => self.on_bulk_aborted(),
         }
     }
 }

@@ -126,7 +126,8 @@ pub(super) fn of_answer(error: &redis::ServerError) -> Option<QueueError> {
     {
         return None;
     }
-    Some(if has("NOPERM") || has("NOAUTH") {
+    // The last is what a script says whose user may not do what it does.
+    Some(if has("NOPERM") || has("NOAUTH") || has("can't run this command") {
         no_permission(text.trim())
     } else if has("NOGROUP") || has("no such key") || has("UNBLOCKED") {
         QueueError::NoSuchQueue

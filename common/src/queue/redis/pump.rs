@@ -191,9 +191,11 @@ impl RedisConnection {
         if let Value::ServerError(error) = &value {
             match (&expect, error::of_answer(error)) {
                 (Expect::Ask(number), _) => self.answer = Some((*number, value)),
+                (Expect::Queued, _) if error.code() == "NOPERM" => self.grant = Grant::No,
                 (Expect::Queued | Expect::Granted, _) => {}
-                (Expect::Added(_), _) if error.code() == "EXECABORT" => self.on_bulk_aborted(),
-                (Expect::Batch | Expect::Added(_), None) => {
+                // The number tells whether it was done one by one.
+                (Expect::Added(_), _) => self.on_bulk_aborted(),
+                (Expect::Batch, None) => {
                     self.outbox.send_again();
                     self.on_trouble(&error.clone());
                 }
@@ -222,7 +224,7 @@ impl RedisConnection {
     /// A command went wrong in a way that will not pass.
     fn on_error(&mut self, expect: Expect, error: QueueError) {
         match (expect, error) {
-            (Expect::Batch | Expect::Added(_), error) => self.on_batch_failed(error),
+            (Expect::Batch, error) => self.on_batch_failed(error),
             (Expect::Read(queues, _) | Expect::Wait(queues, _), QueueError::NoSuchQueue) => {
                 self.forget_asked(true);
                 self.forget_asked(false);

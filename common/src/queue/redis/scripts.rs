@@ -32,7 +32,7 @@ script!(STAT, "stat.lua");
 script!(BACK, "back.lua");
 script!(AHEAD, "ahead.lua");
 
-/// All of them: loaded whenever a connection begins.
+/// All that are called by their hash: loaded whenever a connection begins.
 pub(super) static ALL: [&Script; 10] =
     [&SETTLE, &GATHER, &JOIN, &ADOPT, &CLAIM, &LEAVE, &CREATE, &STAT, &BACK, &AHEAD];
 

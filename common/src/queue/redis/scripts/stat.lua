@@ -31,4 +31,5 @@ local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do
   if info[i] == 'entries-added' then added = info[i + 1] end
 end
+if added ~= '' then added = added - (redis.call('HGET', KEYS[2], 'taken_back') or 0) end
 return { kind, redis.call('XLEN', KEYS[1]), held, readers, groups, redis.call('HGETALL', KEYS[2]), added }
