@@ -430,7 +430,8 @@ impl RedisConnection {
         self.outbox.pending.push_front(item);
     }
 
-    /// The script itself failed: nothing of the batch was done.
+    /// The script itself failed: nothing of the batch was done, or, at the end
+    /// of a transaction, nobody knows. Nothing more is sent.
     pub(super) fn on_batch_failed(&mut self, error: QueueError) {
         let Some(batch) = self.outbox.under_way.take() else { return };
         if matches!(error, QueueError::Refused { .. }) && batch.items.len() == 1 {

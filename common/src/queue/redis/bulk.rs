@@ -14,7 +14,8 @@ use redis::{Value, cmd};
 /// Hand-offs from which on a transaction is worth it.
 const MIN: usize = 32;
 
-/// Most attributes of an event that goes this way: as few as a script takes.
+/// Most attributes of an event that goes this way: a script says when there are
+/// too many.
 const ATTRIBUTES_MAX: usize = 1_000;
 
 /// What the script at the end does and must not be refused then.

@@ -60,8 +60,7 @@ pub struct Step {
 pub struct Filter {
     stdin: Option<Stdin>,
     stdout: Option<File>,
-    /// Where a read puts what it says: to clear as much for each read costs
-    /// more than the read, and the caches of whoever comes next.
+    /// Where a read puts what it says: nothing is cleared for each read.
     chunk: Box<[u8]>,
     /// Its log.
     pub stderr: Stderr,
